@@ -1,0 +1,299 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ *
+ * The answers: JSON, and problems as RFC 9457 has them.
+ */
+
+
+#include "ngx_http_spaces_request.h"
+
+
+typedef struct {
+    ngx_uint_t    status;
+    const char   *type;
+    const char   *title;
+} ngx_http_spaces_problem_t;
+
+
+static ngx_int_t ngx_http_spaces_answer_json(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *type, json_t *json);
+static void ngx_http_spaces_free_text(void *data);
+
+
+/* in the order of ngx_http_spaces_problem_e */
+
+static ngx_http_spaces_problem_t  ngx_http_spaces_problems[] = {
+    { 400, "urn:spaces:bad-request", "Bad request" },
+    { 400, "urn:spaces:bad-json", "The body is not the JSON expected" },
+    { 400, "urn:spaces:unknown-field", "A field is not known" },
+    { 400, "urn:spaces:bad-field", "A field has a wrong value" },
+    { 400, "urn:spaces:bad-audio", "The audio is empty or broken" },
+    { 401, "urn:spaces:unauthorized", "Who is calling is not known" },
+    { 403, "urn:spaces:forbidden", "Not allowed" },
+    { 403, "urn:spaces:foreign-origin",
+           "The page is of an origin that may not write here" },
+    { 403, "urn:spaces:hosting-off", "You may not host Spaces here" },
+    { 403, "urn:spaces:recording-off", "You may not record Spaces here yet" },
+    { 404, "urn:spaces:not-found", "There is no such thing" },
+    { 404, "urn:spaces:not-recorded", "The Space was not recorded" },
+    { 405, "urn:spaces:bad-method", "The method does not apply" },
+    { 408, "urn:spaces:timeout", "The body stalled" },
+    { 409, "urn:spaces:not-live", "The Space is not live yet" },
+    { 409, "urn:spaces:not-ended", "The Space has not ended yet" },
+    { 409, "urn:spaces:ended", "The Space has ended" },
+    { 409, "urn:spaces:begun", "The Space has begun already" },
+    { 409, "urn:spaces:speaking", "There is a source already" },
+    { 410, "urn:spaces:deleted", "The recording was deleted" },
+    { 410, "urn:spaces:expired", "The recording has expired" },
+    { 413, "urn:spaces:too-large", "The body is too large" },
+    { 415, "urn:spaces:not-json", "The body must be application/json" },
+    { 415, "urn:spaces:not-opus", "The audio is not Ogg Opus" },
+    { 416, "urn:spaces:bad-range", "The range is outside the recording" },
+    { 500, "urn:spaces:internal", "Something went wrong here" },
+    { 503, "urn:spaces:redis", "The store of Spaces is not to be had" },
+    { 503, "urn:spaces:no-room", "There is no room for one more live Space" },
+    { 503, "urn:spaces:storage", "The recording can not be written" },
+    { 507, "urn:spaces:disk-low", "There is too little disk to record" }
+};
+
+
+ngx_int_t
+ngx_http_spaces_answer(ngx_http_request_t *r, ngx_uint_t status, json_t *json)
+{
+    static ngx_str_t  type = ngx_string("application/json");
+
+    if (json == NULL) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_INTERNAL,
+                                       "out of memory");
+    }
+
+    return ngx_http_spaces_answer_json(r, status, &type, json);
+}
+
+
+ngx_int_t
+ngx_http_spaces_problem(ngx_http_request_t *r,
+    ngx_http_spaces_problem_e problem, const char *format, ...)
+{
+    json_t                     *json;
+    va_list                     args;
+    u_char                     *last;
+    u_char                      buf[NGX_MAX_ERROR_STR];
+    ngx_str_t                   detail;
+    ngx_http_spaces_problem_t  *p;
+
+    static ngx_str_t  type = ngx_string("application/problem+json");
+
+    p = &ngx_http_spaces_problems[problem];
+
+    va_start(args, format);
+    last = ngx_vslprintf(buf, buf + sizeof(buf), format, args);
+    va_end(args);
+
+    detail.data = buf;
+    detail.len = last - buf;
+
+    if (r->header_sent) {
+
+        /* a source client that had to be told to begin before it was known */
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "connection closed: %s: %V", p->title, &detail);
+
+        return NGX_ERROR;
+    }
+
+    json = json_pack("{s:s, s:s, s:i, s:o}", "type", p->type,
+                     "title", p->title, "status", (int) p->status,
+                     "detail", ngx_http_spaces_json_string(&detail));
+
+    if (json == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if ((p->status == 503 || p->status == 429 || p->status == 507)
+        && ngx_http_spaces_header_cstr(r, "Retry-After", "5") != NGX_OK)
+    {
+        json_decref(json);
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_answer_json(r, p->status, &type, json);
+}
+
+
+ngx_uint_t
+ngx_http_spaces_problem_status(ngx_http_spaces_problem_e problem)
+{
+    return ngx_http_spaces_problems[problem].status;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_answer_json(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, json_t *json)
+{
+    char                *text;
+    ngx_str_t            body;
+    ngx_pool_cleanup_t  *cln;
+
+    text = json_dumps(json, JSON_COMPACT);
+    json_decref(json);
+
+    if (text == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        free(text);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = ngx_http_spaces_free_text;
+    cln->data = text;
+
+    body.data = (u_char *) text;
+    body.len = ngx_strlen(text);
+
+    if (ngx_http_spaces_header_cstr(r, "Cache-Control", "private, no-store")
+        != NGX_OK
+        || ngx_http_spaces_header_cstr(r, "Referrer-Policy", "no-referrer")
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_spaces_send(r, status, type, &body);
+}
+
+
+static void
+ngx_http_spaces_free_text(void *data)
+{
+    free(data);
+}
+
+
+ngx_int_t
+ngx_http_spaces_send(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, ngx_str_t *body)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    r->headers_out.status = status;
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = type->len;
+    r->headers_out.content_type_lowcase = NULL;
+    r->headers_out.content_length_n = body->len;
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b->pos = body->data;
+    b->last = body->data + body->len;
+    b->memory = 1;
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+ngx_int_t
+ngx_http_spaces_header(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->value = *value;
+    h->lowcase_key = NULL;
+
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_spaces_header_cstr(ngx_http_request_t *r, const char *name,
+    const char *value)
+{
+    ngx_str_t  s;
+
+    s.data = (u_char *) value;
+    s.len = ngx_strlen(value);
+
+    return ngx_http_spaces_header(r, name, &s);
+}
+
+
+ngx_int_t
+ngx_http_spaces_header_private(ngx_http_request_t *r)
+{
+    if (ngx_http_spaces_header_cstr(r, "Cache-Control", "private, no-store")
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_header_cstr(r, "Referrer-Policy", "no-referrer");
+}
+
+
+ngx_int_t
+ngx_http_spaces_begin(ngx_http_request_t *r, ngx_int_t rc)
+{
+    if (rc != NGX_AGAIN) {
+        return rc;
+    }
+
+    r->main->count++;
+
+    return NGX_DONE;
+}
+
+
+void
+ngx_http_spaces_continue(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_connection_t  *c;
+
+    if (rc == NGX_AGAIN) {
+        return;
+    }
+
+    c = r->connection;
+
+    ngx_http_finalize_request(r, rc);
+    ngx_http_run_posted_requests(c);
+}

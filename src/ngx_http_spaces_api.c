@@ -1,0 +1,812 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ *
+ * The JSON control API.
+ */
+
+
+#include "ngx_http_spaces_body.h"
+#include "ngx_http_spaces_handlers.h"
+#include "ngx_http_spaces_recorder.h"
+#include "ngx_http_spaces_room.h"
+#include "ngx_http_spaces_store.h"
+
+
+/* how long the end of a Space is waited for, ms */
+#define NGX_HTTP_SPACES_END_TIMEOUT  10000
+
+#define NGX_HTTP_SPACES_MAX_SEGMENTS 4
+
+
+/* the path behind the prefix: {id}/shares/{share} */
+
+typedef struct {
+    ngx_uint_t                 n;
+    ngx_str_t                  segment[NGX_HTTP_SPACES_MAX_SEGMENTS];
+} ngx_http_spaces_route_t;
+
+
+typedef struct {
+    ngx_http_request_t        *request;
+    ngx_http_spaces_waiter_t   waiter;
+    int64_t                    until;      /* ms, monotonic */
+    unsigned                   waiting:1;
+} ngx_http_spaces_end_t;
+
+
+static ngx_int_t ngx_http_spaces_api_route(ngx_http_request_t *r,
+    ngx_http_spaces_route_t *route);
+static ngx_int_t ngx_http_spaces_api_bad_method(ngx_http_request_t *r,
+    const char *allow);
+static ngx_int_t ngx_http_spaces_api_load(ngx_http_request_t *r,
+    ngx_http_spaces_step_pt step);
+
+static ngx_int_t ngx_http_spaces_api_create(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_api_create_body(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_api_create_fields(ngx_http_request_t *r,
+    ngx_http_spaces_space_t *space);
+static ngx_int_t ngx_http_spaces_api_create_token(ngx_http_request_t *r,
+    ngx_array_t *commands);
+static ngx_int_t ngx_http_spaces_api_created(ngx_http_request_t *r,
+    redisReply *reply);
+
+static ngx_int_t ngx_http_spaces_api_get(ngx_http_request_t *r);
+
+static ngx_int_t ngx_http_spaces_api_patch(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_api_patch_body(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_api_patch_fields(ngx_http_request_t *r,
+    ngx_http_spaces_space_t *space);
+static ngx_int_t ngx_http_spaces_api_patched(ngx_http_request_t *r,
+    redisReply *reply);
+
+static ngx_int_t ngx_http_spaces_api_end_body(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_api_end(ngx_http_request_t *r);
+static void ngx_http_spaces_api_end_tick(ngx_http_spaces_waiter_t *waiter);
+static void ngx_http_spaces_api_end_cleanup(void *data);
+
+static ngx_int_t ngx_http_spaces_api_shares_body(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_api_revoke(ngx_http_request_t *r);
+
+
+ngx_int_t
+ngx_http_spaces_api_handler(ngx_http_request_t *r)
+{
+    ngx_str_t                *s;
+    ngx_uint_t                get;
+    ngx_http_spaces_ctx_t    *ctx;
+    ngx_http_spaces_route_t   route;
+
+    if (ngx_http_spaces_identify(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ngx_http_spaces_api_route(r, &route) != NGX_OK) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_FOUND,
+                                       "the API has no such path");
+    }
+
+    s = route.segment;
+    get = r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD);
+
+    if (route.n == 0) {
+
+        if (get) {
+            return ngx_http_spaces_begin(r, ngx_http_spaces_timeline(r));
+        }
+
+        if (r->method == NGX_HTTP_POST) {
+            return ngx_http_spaces_api_create(r);
+        }
+
+        return ngx_http_spaces_api_bad_method(r, "GET, POST");
+    }
+
+    ctx->id = s[0];
+
+    if (route.n == 1) {
+
+        if (get) {
+            return ngx_http_spaces_begin(r,
+                         ngx_http_spaces_api_load(r, ngx_http_spaces_api_get));
+        }
+
+        if (r->method == NGX_HTTP_PATCH) {
+            return ngx_http_spaces_body_read(r, ngx_http_spaces_api_patch_body);
+        }
+
+        return ngx_http_spaces_api_bad_method(r, "GET, PATCH");
+    }
+
+    if (route.n == 2 && ngx_strcmp(s[1].data, "end") == 0) {
+
+        if (r->method == NGX_HTTP_POST) {
+            return ngx_http_spaces_body_read(r, ngx_http_spaces_api_end_body);
+        }
+
+        return ngx_http_spaces_api_bad_method(r, "POST");
+    }
+
+    if (route.n == 2 && ngx_strcmp(s[1].data, "shares") == 0) {
+
+        if (get) {
+            return ngx_http_spaces_begin(r,
+                     ngx_http_spaces_api_load(r, ngx_http_spaces_shares_list));
+        }
+
+        if (r->method == NGX_HTTP_POST) {
+            return ngx_http_spaces_body_read(r,
+                                            ngx_http_spaces_api_shares_body);
+        }
+
+        return ngx_http_spaces_api_bad_method(r, "GET, POST");
+    }
+
+    if (route.n == 3 && ngx_strcmp(s[1].data, "shares") == 0) {
+
+        if (r->method == NGX_HTTP_DELETE) {
+            return ngx_http_spaces_begin(r,
+                      ngx_http_spaces_api_load(r, ngx_http_spaces_api_revoke));
+        }
+
+        return ngx_http_spaces_api_bad_method(r, "DELETE");
+    }
+
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_FOUND,
+                                   "the API has no such path");
+}
+
+
+/* splits what is behind the prefix; the segments are zero-terminated */
+
+static ngx_int_t
+ngx_http_spaces_api_route(ngx_http_request_t *r,
+    ngx_http_spaces_route_t *route)
+{
+    u_char                    *p, *last, *start;
+    size_t                     prefix;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    prefix = clcf->name.len;
+
+    if (prefix && clcf->name.data[prefix - 1] == '/') {
+        prefix--;
+    }
+
+    route->n = 0;
+
+    if (r->uri.len <= prefix) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, r->uri.len - prefix + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    last = ngx_cpymem(p, r->uri.data + prefix, r->uri.len - prefix);
+    *last = '\0';
+
+    if (*p != '/') {
+        return NGX_ERROR;
+    }
+
+    p++;
+
+    while (p < last) {
+
+        if (route->n == NGX_HTTP_SPACES_MAX_SEGMENTS) {
+            return NGX_ERROR;
+        }
+
+        for (start = p; p < last && *p != '/'; p++) { /* void */ }
+
+        *p = '\0';
+
+        if (p == start || ngx_strlen(start) != (size_t) (p - start)) {
+            return NGX_ERROR;
+        }
+
+        route->segment[route->n].data = start;
+        route->segment[route->n].len = p - start;
+        route->n++;
+
+        p++;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_bad_method(ngx_http_request_t *r, const char *allow)
+{
+    if (ngx_http_spaces_header_cstr(r, "Allow", allow) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_METHOD,
+                                   "here are: %s", allow);
+}
+
+
+/* an answer of the API is never older than Redis */
+
+static ngx_int_t
+ngx_http_spaces_api_load(ngx_http_request_t *r, ngx_http_spaces_step_pt step)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    ctx->fresh = 1;
+
+    return ngx_http_spaces_load(r, step);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_create(ngx_http_request_t *r)
+{
+    ngx_int_t                    rc;
+    ngx_http_spaces_ctx_t       *ctx;
+    ngx_http_spaces_loc_conf_t  *slcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
+
+    if (ctx->user.len == 0) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_UNAUTHORIZED,
+                                       "log in: a Space is hosted by a user");
+    }
+
+    rc = ngx_http_spaces_require_origin(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    if (!ngx_http_spaces_is_on(r, slcf->create)) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_HOSTING_OFF,
+                                       "the operator has not switched hosting "
+                                       "on for you");
+    }
+
+    return ngx_http_spaces_body_read(r, ngx_http_spaces_api_create_body);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_create_body(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    ngx_array_t                  *commands;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_space_t      *space;
+    ngx_http_spaces_loc_conf_t   *slcf;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    space = ngx_pcalloc(r->pool, sizeof(ngx_http_spaces_space_t));
+    if (space == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_spaces_api_create_fields(r, space);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    if (space->record && !ngx_http_spaces_is_on(r, slcf->record)) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_RECORDING_OFF,
+                                       "create the Space with \"record\": "
+                                       "false, or ask the operator");
+    }
+
+    if (ngx_http_spaces_new_id(r->pool, &space->id) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    space->host = ctx->user;
+    space->node = smcf->node;
+    space->created_at = ngx_http_spaces_now();
+    space->replay_ttl = slcf->replay_ttl;
+    space->hold = slcf->hold;
+    space->hold_max = slcf->hold_max;
+    space->reconnect = slcf->reconnect;
+    space->max_duration = slcf->max_duration;
+
+    ctx->space = space;
+    ctx->id = space->id;
+    ctx->role = NGX_HTTP_SPACES_HOST;
+
+    commands = ngx_array_create(r->pool, 16, sizeof(ngx_array_t));
+
+    if (commands == NULL
+        || ngx_http_spaces_store_add_space(smcf, commands, space) != NGX_OK
+        || ngx_http_spaces_api_create_token(r, commands) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_request_transaction(r, commands,
+                                               ngx_http_spaces_api_created);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_create_fields(ngx_http_request_t *r,
+    ngx_http_spaces_space_t *space)
+{
+    ngx_int_t   rc, index;
+    ngx_str_t   visibility;
+
+    static const char  *names[] = {
+        "title", "record", "topics", "language", "visibility", "capacity",
+        "price", "scheduled_at", NULL
+    };
+
+    if (ngx_http_spaces_body_only(r, names, &rc) != NGX_OK) {
+        return rc;
+    }
+
+    switch (ngx_http_spaces_body_text(r, "title", NGX_HTTP_SPACES_MAX_TITLE,
+                                      &space->title, &rc))
+    {
+    case NGX_OK:
+        break;
+
+    case NGX_DECLINED:
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_FIELD,
+                                       "\"title\" is required");
+
+    default:
+        return rc;
+    }
+
+    ngx_str_set(&visibility, "public");
+
+    if (ngx_http_spaces_body_bool(r, "record", &space->record, &rc)
+        == NGX_ABORT
+        || ngx_http_spaces_body_topics(r, &space->topics, &rc) == NGX_ABORT
+        || ngx_http_spaces_body_language(r, &space->language, &rc)
+           == NGX_ABORT
+        || ngx_http_spaces_body_text(r, "visibility", NGX_HTTP_SPACES_MAX_NAME,
+                                     &visibility, &rc)
+           == NGX_ABORT
+        || ngx_http_spaces_body_integer(r, "capacity", 1, 1000000,
+                                        &space->capacity, &rc)
+           == NGX_ABORT
+        || ngx_http_spaces_body_text(r, "price", NGX_HTTP_SPACES_MAX_TITLE,
+                                     &space->price, &rc)
+           == NGX_ABORT
+        || ngx_http_spaces_body_time(r, "scheduled_at", &space->scheduled_at,
+                                     &rc)
+           == NGX_ABORT)
+    {
+        return rc;
+    }
+
+    index = ngx_http_spaces_name_index(ngx_http_spaces_visibilities,
+                                       &visibility);
+    if (index == NGX_ERROR) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_FIELD,
+                                       "\"visibility\" must be \"public\", "
+                                       "\"unlisted\" or \"ticketed\"");
+    }
+
+    space->visibility = (ngx_uint_t) index;
+
+    return NGX_DECLINED;
+}
+
+
+/* the host's: it outlives all that the host may still do with the Space */
+
+static ngx_int_t
+ngx_http_spaces_api_create_token(ngx_http_request_t *r, ngx_array_t *commands)
+{
+    ngx_str_t                     hash;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_space_t      *space;
+    ngx_http_spaces_token_t       token;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    space = ctx->space;
+
+    ngx_memzero(&token, sizeof(ngx_http_spaces_token_t));
+
+    token.space = space->id;
+    token.kind = NGX_HTTP_SPACES_HOST;
+    token.created_at = space->created_at;
+    token.expires_at = ngx_max(space->created_at, space->scheduled_at)
+                       + (2 * space->replay_ttl + space->max_duration
+                          + space->hold_max) * 1000;
+
+    if (ngx_http_spaces_new_token(r->pool, &ctx->share_token, &hash)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_store_add_token(smcf, commands, &hash, &token);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_created(ngx_http_request_t *r, redisReply *reply)
+{
+    json_t                       *json;
+    u_char                       *last;
+    ngx_str_t                     location, token;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_core_loc_conf_t     *clcf;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    ngx_http_spaces_store_changed(smcf, &ctx->id);
+
+    token = ctx->share_token;
+    ngx_str_null(&ctx->share_token);
+
+    location.data = ngx_pnalloc(r->pool, clcf->name.len + 1 + ctx->id.len);
+    if (location.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    location.len = clcf->name.len;
+
+    if (location.len && clcf->name.data[location.len - 1] == '/') {
+        location.len--;
+    }
+
+    last = ngx_cpymem(location.data, clcf->name.data, location.len);
+    *last++ = '/';
+    last = ngx_cpymem(last, ctx->id.data, ctx->id.len);
+
+    location.len = last - location.data;
+
+    if (ngx_http_spaces_header(r, "Location", &location) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    json = ngx_http_spaces_space_json(ctx->space, 1);
+
+    (void) json_object_set_new(json, "token",
+                               ngx_http_spaces_json_string(&token));
+
+    return ngx_http_spaces_answer(r, NGX_HTTP_CREATED, json);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_get(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    rc = ngx_http_spaces_require_visible(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    return ngx_http_spaces_answer(r, NGX_HTTP_OK,
+                          ngx_http_spaces_space_json(ctx->space,
+                                       ctx->role == NGX_HTTP_SPACES_HOST));
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_patch_body(ngx_http_request_t *r)
+{
+    return ngx_http_spaces_api_load(r, ngx_http_spaces_api_patch);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_patch(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    ngx_str_t                     key, record;
+    ngx_uint_t                    listed;
+    ngx_array_t                  *commands;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_space_t       old;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    static ngx_str_t  hset = ngx_string("HSET");
+    static ngx_str_t  title_field = ngx_string("title");
+    static ngx_str_t  topics_field = ngx_string("topics");
+    static ngx_str_t  language_field = ngx_string("language");
+    static ngx_str_t  record_field = ngx_string("record");
+
+    rc = ngx_http_spaces_require_host(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    old = *ctx->space;
+
+    rc = ngx_http_spaces_api_patch_fields(r, ctx->space);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    key = ngx_http_spaces_space_key(smcf, r->pool, &ctx->id);
+    record = ngx_http_spaces_number(r->pool, ctx->space->record);
+    commands = ngx_array_create(r->pool, 16, sizeof(ngx_array_t));
+
+    listed = ngx_http_spaces_store_is_listed(ctx->space);
+
+    /* only what was changed: the room writes the rest */
+
+    if (key.data == NULL || record.data == NULL || commands == NULL
+        || ngx_http_spaces_redis_add(commands, 10, &hset, &key,
+                                     &title_field, &ctx->space->title,
+                                     &topics_field, &ctx->space->topics,
+                                     &language_field, &ctx->space->language,
+                                     &record_field, &record)
+           == NULL
+        || ngx_http_spaces_store_add_labels(smcf, commands, &old, 0) != NGX_OK
+        || ngx_http_spaces_store_add_labels(smcf, commands, ctx->space, listed)
+           != NGX_OK
+        || ngx_http_spaces_store_add_changed(smcf, commands, &ctx->id)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_request_transaction(r, commands,
+                                               ngx_http_spaces_api_patched);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_patch_fields(ngx_http_request_t *r,
+    ngx_http_spaces_space_t *space)
+{
+    int64_t                      record;
+    ngx_int_t                    rc;
+    ngx_http_spaces_ctx_t       *ctx;
+    ngx_http_spaces_loc_conf_t  *slcf;
+
+    static const char  *names[] = {
+        "title", "topics", "language", "record", NULL
+    };
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
+
+    record = space->record;
+
+    if (ngx_http_spaces_body_only(r, names, &rc) != NGX_OK
+        || ngx_http_spaces_body_text(r, "title", NGX_HTTP_SPACES_MAX_TITLE,
+                                     &space->title, &rc)
+           == NGX_ABORT
+        || ngx_http_spaces_body_topics(r, &space->topics, &rc) == NGX_ABORT
+        || ngx_http_spaces_body_language(r, &space->language, &rc)
+           == NGX_ABORT
+        || ngx_http_spaces_body_bool(r, "record", &record, &rc) == NGX_ABORT)
+    {
+        return rc;
+    }
+
+    if (json_is_null(json_object_get(ctx->body, "language"))) {
+        ngx_str_null(&space->language);
+    }
+
+    if (record == space->record) {
+        return NGX_DECLINED;
+    }
+
+    if (space->state != NGX_HTTP_SPACES_SCHEDULED) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BEGUN,
+                                       "whether a Space is recorded is "
+                                       "settled before it is live");
+    }
+
+    if (record && !ngx_http_spaces_is_on(r, slcf->record)) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_RECORDING_OFF,
+                                       "the operator has not switched "
+                                       "recording on for you");
+    }
+
+    space->record = record;
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_patched(ngx_http_request_t *r, redisReply *reply)
+{
+    ngx_str_t                     document;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    ngx_http_spaces_store_changed(smcf, &ctx->id);
+
+    if (ctx->in_room && ctx->space->state == NGX_HTTP_SPACES_LIVE) {
+        document = ngx_http_spaces_space_document(ctx->space, r->pool);
+
+        if (document.data) {
+            ngx_http_spaces_zone_document(smcf->zone, &ctx->id, &document);
+        }
+
+    } else if (ctx->space->recording == NGX_HTTP_SPACES_AVAILABLE) {
+        ngx_http_spaces_recorder_amend(smcf, ctx->space);
+    }
+
+    return ngx_http_spaces_answer(r, NGX_HTTP_OK,
+                                  ngx_http_spaces_space_json(ctx->space, 1));
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_end_body(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    static const char  *names[] = { NULL };
+
+    if (ngx_http_spaces_body_only(r, names, &rc) != NGX_OK) {
+        return rc;
+    }
+
+    return ngx_http_spaces_api_load(r, ngx_http_spaces_api_end);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_end(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_spaces_end_t        *end;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    rc = ngx_http_spaces_require_host(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    if (ctx->space->state == NGX_HTTP_SPACES_SCHEDULED) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_LIVE,
+                                       "nobody has talked yet, there is "
+                                       "nothing to end");
+    }
+
+    if (ctx->space->state == NGX_HTTP_SPACES_ENDED
+        && (!ctx->in_room || ctx->room.settled))
+    {
+        return ngx_http_spaces_answer(r, NGX_HTTP_OK,
+                                   ngx_http_spaces_space_json(ctx->space, 1));
+    }
+
+    if (ngx_http_spaces_zone_end(smcf->zone, &ctx->id) != NGX_OK) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
+                                       "the Space is live on node \"%V\", end "
+                                       "it there", &ctx->space->node);
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_spaces_end_t));
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    end = cln->data;
+
+    end->request = r;
+    end->until = ngx_http_spaces_monotonic() + NGX_HTTP_SPACES_END_TIMEOUT;
+    end->waiter.handler = ngx_http_spaces_api_end_tick;
+    end->waiter.data = end;
+    end->waiting = 1;
+
+    cln->handler = ngx_http_spaces_api_end_cleanup;
+
+    ngx_http_spaces_wait(smcf->rooms, &end->waiter);
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_spaces_api_end_tick(ngx_http_spaces_waiter_t *waiter)
+{
+    ngx_int_t                     rc;
+    ngx_http_request_t           *r;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_end_t        *end;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    end = waiter->data;
+    r = end->request;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    ngx_http_set_log_request(r->connection->log, r);
+
+    rc = ngx_http_spaces_zone_overlay(smcf->zone, ctx->space, &ctx->room);
+
+    if (rc == NGX_OK && !ctx->room.settled
+        && ngx_http_spaces_monotonic() < end->until)
+    {
+        return;
+    }
+
+    ngx_http_spaces_api_end_cleanup(end);
+
+    if (rc == NGX_OK && !ctx->room.settled) {
+        rc = ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_STORAGE,
+                                     "the end takes long, the disk may be "
+                                     "slow; it goes on, look again later");
+
+    } else {
+        rc = ngx_http_spaces_answer(r, NGX_HTTP_OK,
+                                   ngx_http_spaces_space_json(ctx->space, 1));
+    }
+
+    ngx_http_spaces_continue(r, rc);
+}
+
+
+static void
+ngx_http_spaces_api_end_cleanup(void *data)
+{
+    ngx_http_spaces_end_t  *end = data;
+
+    if (end->waiting) {
+        end->waiting = 0;
+        ngx_http_spaces_stop_waiting(&end->waiter);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_shares_body(ngx_http_request_t *r)
+{
+    return ngx_http_spaces_api_load(r, ngx_http_spaces_shares_create);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_revoke(ngx_http_request_t *r)
+{
+    ngx_http_spaces_route_t  route;
+
+    if (ngx_http_spaces_api_route(r, &route) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_shares_revoke(r, &route.segment[2]);
+}

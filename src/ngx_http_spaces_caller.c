@@ -1,0 +1,622 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ *
+ * Who is calling, and what they may do.
+ */
+
+
+#include "ngx_http_spaces_request.h"
+
+#include <openssl/rand.h>
+#include <openssl/sha.h>
+
+
+#define NGX_HTTP_SPACES_SECRET_BYTES  24
+#define NGX_HTTP_SPACES_MAX_SECRET    512
+
+
+static ngx_int_t ngx_http_spaces_secret(ngx_http_request_t *r,
+    ngx_str_t *secret);
+static ngx_int_t ngx_http_spaces_hash(ngx_pool_t *pool, ngx_str_t *secret,
+    ngx_str_t *hash);
+static ngx_int_t ngx_http_spaces_own_origin(ngx_http_request_t *r,
+    ngx_str_t *origin);
+static void ngx_http_spaces_ctx_cleanup(void *data);
+static ngx_uint_t ngx_http_spaces_mask_argument(ngx_str_t *line);
+static ngx_uint_t ngx_http_spaces_mask_string(ngx_str_t *line, ngx_str_t *s);
+
+
+ngx_http_spaces_ctx_t *
+ngx_http_spaces_get_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t     *cln;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ctx) {
+        return ctx;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_spaces_ctx_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_http_spaces_ctx_t));
+
+    cln->handler = ngx_http_spaces_ctx_cleanup;
+
+    ngx_http_set_ctx(r, ctx, ngx_http_spaces_module);
+
+    return ctx;
+}
+
+
+static void
+ngx_http_spaces_ctx_cleanup(void *data)
+{
+    ngx_http_spaces_ctx_t  *ctx = data;
+
+    if (ctx->op) {
+        ngx_http_spaces_redis_cancel(ctx->op);
+    }
+
+    json_decref(ctx->body);
+}
+
+
+ngx_int_t
+ngx_http_spaces_identify(ngx_http_request_t *r)
+{
+    ngx_str_t                    target, secret;
+    ngx_http_spaces_ctx_t       *ctx;
+    ngx_http_spaces_loc_conf_t  *slcf;
+
+    ctx = ngx_http_spaces_get_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
+
+    if (slcf->user
+        && ngx_http_complex_value(r, slcf->user, &ctx->user) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ctx->user.len) {
+        ngx_int_t  n;
+
+        n = ngx_http_spaces_utf8_length(&ctx->user);
+
+        if (n == NGX_ERROR || n > NGX_HTTP_SPACES_MAX_NAME) {
+            ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                          "the value of \"spaces_user\" is no UTF-8 of up to "
+                          "%d characters: the caller is nobody",
+                          NGX_HTTP_SPACES_MAX_NAME);
+            ctx->user.len = 0;
+        }
+    }
+
+    ngx_str_null(&target);
+
+    if (slcf->target
+        && ngx_http_complex_value(r, slcf->target, &target) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (slcf->is_share) {
+        secret = target;
+
+    } else {
+        if (slcf->target) {
+            ctx->id = target;
+        }
+
+        if (ngx_http_spaces_secret(r, &secret) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (secret.len == 0) {
+        return NGX_OK;
+    }
+
+    return ngx_http_spaces_hash(r->pool, &secret, &ctx->hash);
+}
+
+
+/* Authorization: Bearer, the password of Basic, or the argument "token" */
+
+static ngx_int_t
+ngx_http_spaces_secret(ngx_http_request_t *r, ngx_str_t *secret)
+{
+    u_char     *p, *last;
+    ngx_int_t   rc;
+    ngx_str_t   value;
+
+    ngx_str_null(secret);
+
+    if (r->headers_in.authorization) {
+        value = r->headers_in.authorization->value;
+
+        if (value.len > 7
+            && ngx_strncasecmp(value.data, (u_char *) "Bearer ", 7) == 0)
+        {
+            p = value.data + 7;
+            last = value.data + value.len;
+
+            while (p < last && *p == ' ') {
+                p++;
+            }
+
+            secret->data = p;
+            secret->len = last - p;
+
+            return NGX_OK;
+        }
+
+        rc = ngx_http_auth_basic_user(r);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (rc == NGX_OK && r->headers_in.passwd.len) {
+            *secret = r->headers_in.passwd;
+            return NGX_OK;
+        }
+    }
+
+    if (ngx_http_arg(r, (u_char *) "token", 5, &value) == NGX_OK) {
+        *secret = value;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_hash(ngx_pool_t *pool, ngx_str_t *secret, ngx_str_t *hash)
+{
+    u_char  digest[SHA256_DIGEST_LENGTH];
+
+    hash->data = ngx_pnalloc(pool, NGX_HTTP_SPACES_TOKEN_HASH);
+    if (hash->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    hash->len = NGX_HTTP_SPACES_TOKEN_HASH;
+
+    (void) SHA256(secret->data,
+                  ngx_min(secret->len, NGX_HTTP_SPACES_MAX_SECRET), digest);
+
+    (void) ngx_hex_dump(hash->data, digest, SHA256_DIGEST_LENGTH);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_spaces_new_token(ngx_pool_t *pool, ngx_str_t *secret, ngx_str_t *hash)
+{
+    u_char     random[NGX_HTTP_SPACES_SECRET_BYTES];
+    ngx_str_t  src;
+
+    if (RAND_bytes(random, sizeof(random)) != 1) {
+        return NGX_ERROR;
+    }
+
+    secret->data = ngx_pnalloc(pool, ngx_base64_encoded_length(
+                                                         sizeof(random)));
+    if (secret->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    src.data = random;
+    src.len = sizeof(random);
+
+    ngx_encode_base64url(secret, &src);
+
+    return ngx_http_spaces_hash(pool, secret, hash);
+}
+
+
+ngx_int_t
+ngx_http_spaces_new_id(ngx_pool_t *pool, ngx_str_t *id)
+{
+    u_char      random[NGX_HTTP_SPACES_ID_LEN];
+    ngx_uint_t  i;
+
+    static u_char  alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
+
+    if (RAND_bytes(random, sizeof(random)) != 1) {
+        return NGX_ERROR;
+    }
+
+    id->len = NGX_HTTP_SPACES_ID_LEN;
+    id->data = ngx_pnalloc(pool, id->len);
+    if (id->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < id->len; i++) {
+        id->data[i] = alphabet[random[i] & 31];
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_spaces_utf8_length(ngx_str_t *s)
+{
+    size_t      n;
+    u_char     *p, *last;
+    uint32_t    c;
+    ngx_int_t   length;
+
+    p = s->data;
+    last = s->data + s->len;
+
+    for (length = 0; p < last; length++) {
+
+        if (*p < 0x80) {
+            p++;
+            continue;
+        }
+
+        n = last - p;
+        c = ngx_utf8_decode(&p, n);
+
+        if (c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) {
+            return NGX_ERROR;
+        }
+    }
+
+    return length;
+}
+
+
+void
+ngx_http_spaces_assign_role(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t    *ctx;
+    ngx_http_spaces_space_t  *space;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    space = ctx->space;
+
+    ctx->role = NGX_HTTP_SPACES_NOBODY;
+
+    if (space == NULL) {
+        return;
+    }
+
+    if (ctx->token && ctx->token->space.len == space->id.len
+        && ngx_strncmp(ctx->token->space.data, space->id.data, space->id.len)
+           == 0)
+    {
+        ctx->role = ctx->token->kind;
+        ctx->by_token = (ctx->role == NGX_HTTP_SPACES_HOST);
+    }
+
+    if (ctx->user.len && ctx->user.len == space->host.len
+        && ngx_strncmp(ctx->user.data, space->host.data, space->host.len) == 0)
+    {
+        ctx->role = NGX_HTTP_SPACES_HOST;
+    }
+}
+
+
+ngx_uint_t
+ngx_http_spaces_may_see(ngx_http_spaces_ctx_t *ctx)
+{
+    return ctx->space->visibility != NGX_HTTP_SPACES_UNLISTED
+           || ctx->role != NGX_HTTP_SPACES_NOBODY;
+}
+
+
+ngx_uint_t
+ngx_http_spaces_may_hear(ngx_http_spaces_ctx_t *ctx)
+{
+    return ctx->space->visibility == NGX_HTTP_SPACES_PUBLIC
+           || ctx->role != NGX_HTTP_SPACES_NOBODY;
+}
+
+
+ngx_int_t
+ngx_http_spaces_require_visible(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ctx->space == NULL || !ngx_http_spaces_may_see(ctx)) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_FOUND,
+                                       "no Space has this id");
+    }
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_spaces_require_host(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    rc = ngx_http_spaces_require_visible(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ctx->role == NGX_HTTP_SPACES_HOST) {
+        return ngx_http_spaces_require_origin(r);
+    }
+
+    if (ctx->user.len == 0 && ctx->hash.len == 0) {
+
+        if (ngx_http_spaces_header_cstr(r, "WWW-Authenticate", "Bearer")
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_UNAUTHORIZED,
+                                       "log in as the host, or send the "
+                                       "host's token as \"Authorization: "
+                                       "Bearer\"");
+    }
+
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_FORBIDDEN,
+                                   "only the host may do this");
+}
+
+
+ngx_int_t
+ngx_http_spaces_require_origin(ngx_http_request_t *r)
+{
+    ngx_str_t                    own, *origin;
+    ngx_uint_t                   i;
+    ngx_list_part_t             *part;
+    ngx_table_elt_t             *h, *found;
+    ngx_http_spaces_ctx_t       *ctx;
+    ngx_http_spaces_loc_conf_t  *slcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    /* a token is no cookie: who sends it means to */
+
+    if (ctx->by_token) {
+        return NGX_DECLINED;
+    }
+
+    found = NULL;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].key.len == 6
+                && ngx_strncasecmp(h[i].key.data, (u_char *) "Origin", 6) == 0)
+            {
+                found = &h[i];
+            }
+        }
+    }
+
+    if (found == NULL) {
+        return NGX_DECLINED;
+    }
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
+
+    if (slcf->origins) {
+        origin = slcf->origins->elts;
+
+        for (i = 0; i < slcf->origins->nelts; i++) {
+
+            if (found->value.len == origin[i].len
+                && ngx_strncasecmp(found->value.data, origin[i].data,
+                                   origin[i].len)
+                   == 0)
+            {
+                return NGX_DECLINED;
+            }
+        }
+
+    } else {
+
+        if (ngx_http_spaces_own_origin(r, &own) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (found->value.len == own.len
+            && ngx_strncasecmp(found->value.data, own.data, own.len) == 0)
+        {
+            return NGX_DECLINED;
+        }
+    }
+
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_FOREIGN_ORIGIN,
+                                   "the operator can allow this origin with "
+                                   "\"spaces_origin\"");
+}
+
+
+static ngx_int_t
+ngx_http_spaces_own_origin(ngx_http_request_t *r, ngx_str_t *origin)
+{
+    u_char     *last;
+    ngx_str_t   host;
+
+    ngx_str_null(&host);
+
+    if (r->headers_in.host) {
+        host = r->headers_in.host->value;
+    }
+
+    origin->data = ngx_pnalloc(r->pool, sizeof("https://") + host.len);
+    if (origin->data == NULL) {
+        return NGX_ERROR;
+    }
+
+#if (NGX_HTTP_SSL)
+    if (r->connection->ssl) {
+        last = ngx_sprintf(origin->data, "https://%V", &host);
+
+    } else
+#endif
+    {
+        last = ngx_sprintf(origin->data, "http://%V", &host);
+    }
+
+    origin->len = last - origin->data;
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_spaces_is_on(ngx_http_request_t *r, ngx_http_complex_value_t *value)
+{
+    ngx_str_t  s;
+
+    if (value == NULL) {
+        return 1;
+    }
+
+    if (ngx_http_complex_value(r, value, &s) != NGX_OK) {
+        return 0;
+    }
+
+    return !(s.len == 0
+             || (s.len == 1 && s.data[0] == '0')
+             || (s.len == 3 && ngx_strncasecmp(s.data, (u_char *) "off", 3)
+                               == 0));
+}
+
+
+ngx_int_t
+ngx_http_spaces_mask(ngx_http_request_t *r)
+{
+    ngx_str_t                    line, target;
+    ngx_uint_t                   found;
+    ngx_http_spaces_ctx_t       *ctx;
+    ngx_http_spaces_loc_conf_t  *slcf;
+
+    ctx = ngx_http_spaces_get_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->masked) {
+        return NGX_OK;
+    }
+
+    ctx->masked = 1;
+
+    line.len = r->request_line.len;
+    line.data = ngx_pnalloc(r->pool, line.len + 1);
+    if (line.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(line.data, r->request_line.data, line.len);
+    line.data[line.len] = '\0';
+
+    found = ngx_http_spaces_mask_argument(&line);
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
+
+    if (slcf->is_share) {
+
+        if (ngx_http_complex_value(r, slcf->target, &target) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (target.len && !ngx_http_spaces_mask_string(&line, &target)) {
+
+            /* it came in another spelling, with percent signs */
+
+            ngx_memset(line.data, '*', line.len);
+        }
+
+        found = 1;
+    }
+
+    /* from here on all that logs the request line logs this */
+
+    if (found) {
+        r->request_line = line;
+    }
+
+    return NGX_OK;
+}
+
+
+/* the value of every argument "token" */
+
+static ngx_uint_t
+ngx_http_spaces_mask_argument(ngx_str_t *line)
+{
+    u_char      *p, *last;
+    ngx_uint_t   found;
+
+    found = 0;
+    last = line->data + line->len;
+
+    for (p = line->data; p + 7 < last; p++) {
+
+        if ((*p != '?' && *p != '&')
+            || ngx_strncasecmp(p + 1, (u_char *) "token=", 6) != 0)
+        {
+            continue;
+        }
+
+        for (p += 7; p < last && *p != '&' && *p != ' '; p++) {
+            *p = '*';
+            found = 1;
+        }
+
+        p--;
+    }
+
+    return found;
+}
+
+
+static ngx_uint_t
+ngx_http_spaces_mask_string(ngx_str_t *line, ngx_str_t *s)
+{
+    u_char      *p, *last;
+    ngx_uint_t   found;
+
+    if (s->len == 0 || s->len > line->len) {
+        return 0;
+    }
+
+    found = 0;
+    last = line->data + line->len - s->len;
+
+    for (p = line->data; p <= last; p++) {
+
+        if (ngx_strncmp(p, s->data, s->len) == 0) {
+            ngx_memset(p, '*', s->len);
+            found = 1;
+        }
+    }
+
+    return found;
+}

@@ -1,0 +1,111 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ */
+
+
+#include "ngx_http_spaces_file.h"
+
+
+ngx_int_t
+ngx_http_spaces_write_file(char *name, u_char *data, size_t len)
+{
+    int        fd;
+    char       tmp[NGX_MAX_PATH];
+    ssize_t    n;
+    ngx_err_t  err;
+
+    (void) snprintf(tmp, sizeof(tmp), "%s.tmp", name);
+
+    fd = open(tmp, O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC,
+              NGX_FILE_OWNER_ACCESS);
+    if (fd == -1) {
+        return NGX_ERROR;
+    }
+
+    n = write(fd, data, len);
+
+    if (n != (ssize_t) len || fdatasync(fd) == -1) {
+        err = (n >= 0 && n != (ssize_t) len) ? ENOSPC : ngx_errno;
+        (void) close(fd);
+        (void) unlink(tmp);
+        ngx_set_errno(err);
+        return NGX_ERROR;
+    }
+
+    (void) close(fd);
+
+    return rename(tmp, name) == -1 ? NGX_ERROR : NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_spaces_make_folder(char *name)
+{
+    int    rc;
+    char  *slash;
+
+    slash = strrchr(name, '/');
+
+    *slash = '\0';
+    rc = mkdir(name, 0700);
+    *slash = '/';
+
+    return (rc == -1 && ngx_errno != NGX_EEXIST) ? NGX_ERROR : NGX_OK;
+}
+
+
+void
+ngx_http_spaces_sync_folder(char *name)
+{
+    int    fd;
+    char  *slash;
+
+    slash = strrchr(name, '/');
+
+    *slash = '\0';
+    fd = open(name, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    *slash = '/';
+
+    if (fd != -1) {
+        (void) fsync(fd);
+        (void) close(fd);
+    }
+}
+
+
+ngx_int_t
+ngx_http_spaces_read_file(char *name, u_char *data, size_t *len)
+{
+    int      fd;
+    ssize_t  n;
+
+    fd = open(name, O_RDONLY|O_CLOEXEC);
+    if (fd == -1) {
+        return NGX_ERROR;
+    }
+
+    n = read(fd, data, *len);
+
+    (void) close(fd);
+
+    if (n == -1) {
+        return NGX_ERROR;
+    }
+
+    *len = (size_t) n;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_spaces_move_file(char *from, char *to)
+{
+    if (rename(from, to) == 0) {
+        return NGX_OK;
+    }
+
+    return (ngx_errno == NGX_ENOENT && access(to, F_OK) == 0) ? NGX_OK
+                                                               : NGX_ERROR;
+}

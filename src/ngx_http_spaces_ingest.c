@@ -1,0 +1,1018 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ *
+ * Request bodies, and raw connections of Icecast source clients, into the
+ * ring of a room.
+ */
+
+
+#include "ngx_http_spaces_handlers.h"
+#include "ngx_http_spaces_room.h"
+#include "ngx_http_spaces_store.h"
+
+#include "spaces_ogg_reader.h"
+
+
+#define NGX_HTTP_SPACES_RAW_BUFFER  16384
+
+/* how long a raw connection may take to say anything, ms */
+#define NGX_HTTP_SPACES_RAW_FIRST   10000
+
+
+typedef struct {
+    ngx_http_request_t           *request;
+    ngx_http_spaces_main_conf_t  *smcf;
+    spaces_ogg_reader_t           reader;
+    ngx_http_spaces_waiter_t      waiter;
+
+    ngx_http_spaces_room_t       *room;        /* while attached */
+    ngx_atomic_uint_t             serial;
+
+    spaces_ogg_packet_t           packet;      /* that found no room yet */
+    ngx_uint_t                    trim;
+
+    u_char                       *raw;         /* buffer, if there is no body
+                                                  as nginx sees it */
+    size_t                        received;
+
+    unsigned                      waiting:1;   /* in the list of waiters */
+    unsigned                      held:1;      /* "packet" is set */
+    unsigned                      blocked:1;   /* the room takes no more now */
+    unsigned                      fresh:1;     /* no packet written yet */
+    unsigned                      complete:1;  /* the body came to its end */
+    unsigned                      ended:1;     /* and so the ring was told */
+    unsigned                      complained:1;
+    unsigned                      raw_answered:1;
+} ngx_http_spaces_ingest_t;
+
+
+static ngx_int_t ngx_http_spaces_ingest_loaded(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_ingest_admit(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_ingest_begin(ngx_http_request_t *r);
+static void ngx_http_spaces_ingest_cleanup(void *data);
+
+static ngx_int_t ngx_http_spaces_ingest_body(ngx_http_request_t *r);
+static void ngx_http_spaces_ingest_body_handler(ngx_http_request_t *r);
+static void ngx_http_spaces_ingest_read_body(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_ingest_take_body(
+    ngx_http_spaces_ingest_t *ingest);
+
+static ngx_int_t ngx_http_spaces_ingest_raw(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_ingest_raw_hello(ngx_http_request_t *r);
+static void ngx_http_spaces_ingest_read_raw(ngx_http_request_t *r);
+
+static ngx_int_t ngx_http_spaces_ingest_feed(ngx_http_spaces_ingest_t *ingest,
+    u_char *data, size_t len);
+static ngx_int_t ngx_http_spaces_ingest_pump(ngx_http_spaces_ingest_t *ingest);
+static ngx_int_t ngx_http_spaces_ingest_write(
+    ngx_http_spaces_ingest_t *ingest);
+static ngx_int_t ngx_http_spaces_ingest_join(ngx_http_spaces_ingest_t *ingest);
+static ngx_int_t ngx_http_spaces_ingest_open(ngx_http_spaces_ingest_t *ingest);
+static void ngx_http_spaces_ingest_complete(ngx_http_spaces_ingest_t *ingest);
+static void ngx_http_spaces_ingest_complain(ngx_http_spaces_ingest_t *ingest);
+
+static void ngx_http_spaces_ingest_tick(ngx_http_spaces_waiter_t *waiter);
+static void ngx_http_spaces_ingest_wait_reading(ngx_http_request_t *r);
+static void ngx_http_spaces_ingest_done(ngx_http_spaces_ingest_t *ingest,
+    ngx_int_t rc);
+static ngx_int_t ngx_http_spaces_ingest_result(
+    ngx_http_spaces_ingest_t *ingest);
+
+
+ngx_int_t
+ngx_http_spaces_ingest_handler(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+
+    static ngx_str_t  source = ngx_string("SOURCE");
+
+    if (!(r->method & (NGX_HTTP_PUT|NGX_HTTP_POST))
+        && (r->method_name.len != source.len
+            || ngx_strncmp(r->method_name.data, source.data, source.len) != 0))
+    {
+        if (ngx_http_spaces_header_cstr(r, "Allow", "PUT, POST, SOURCE")
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_METHOD,
+                                       "send audio with PUT, POST or SOURCE");
+    }
+
+    if (ngx_http_spaces_identify(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* what is decided here holds for hours: it is not decided by a cache */
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    ctx->fresh = 1;
+
+    return ngx_http_spaces_begin(r,
+               ngx_http_spaces_load(r, ngx_http_spaces_ingest_loaded));
+}
+
+
+static ngx_int_t
+ngx_http_spaces_ingest_loaded(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    rc = ngx_http_spaces_ingest_admit(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ngx_http_spaces_header_cstr(r, "Spaces-Recording",
+                                    ctx->space->record ? "on" : "off")
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_ingest_begin(r);
+}
+
+
+/* NGX_DECLINED, or the answer */
+
+static ngx_int_t
+ngx_http_spaces_ingest_admit(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ctx->space == NULL) {
+        return ngx_http_spaces_require_visible(r);
+    }
+
+    if (ctx->role != NGX_HTTP_SPACES_HOST) {
+
+        /* libshout asks without a password first, and wants this answer */
+
+        if ((ctx->hash.len == 0 && ctx->user.len == 0)
+            || (ctx->hash.len && ctx->token == NULL))
+        {
+            if (ngx_http_spaces_header_cstr(r, "WWW-Authenticate",
+                                            "Basic realm=\"Space\"")
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+
+            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_UNAUTHORIZED,
+                                           "send the host's token as Bearer, "
+                                           "or as the password of Basic");
+        }
+
+        rc = ngx_http_spaces_require_visible(r);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_FORBIDDEN,
+                                       "only the host may talk in this "
+                                       "Space");
+    }
+
+    rc = ngx_http_spaces_require_origin(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    if (ctx->space->state == NGX_HTTP_SPACES_ENDED
+        || (ctx->in_room && ctx->room.state != NGX_HTTP_SPACES_ROOM_LIVE
+            && ctx->room.state != NGX_HTTP_SPACES_ROOM_STARTING))
+    {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_OVER,
+                                       "a Space that has ended does not "
+                                       "begin again: create another");
+    }
+
+    if (ctx->in_room && ctx->space->host_present) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_SPEAKING,
+                                       "the host is connected already; "
+                                       "disconnect there first");
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_ingest_begin(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t        *cln;
+    ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_ingest_t  *ingest;
+
+    ingest = ngx_pcalloc(r->pool, sizeof(ngx_http_spaces_ingest_t));
+    if (ingest == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (spaces_ogg_reader_init(&ingest->reader) != 0) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_spaces_ingest_cleanup;
+    cln->data = ingest;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    ctx->data = ingest;
+
+    ingest->request = r;
+    ingest->smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+    ingest->fresh = 1;
+    ingest->waiter.handler = ngx_http_spaces_ingest_tick;
+    ingest->waiter.data = ingest;
+
+    /* HTTP/2 frames its bodies always */
+
+    if (r->headers_in.content_length_n < 0 && !r->headers_in.chunked
+#if (NGX_HTTP_V2)
+        && r->stream == NULL
+#endif
+       )
+    {
+        return ngx_http_spaces_ingest_raw(r);
+    }
+
+    return ngx_http_spaces_ingest_body(r);
+}
+
+
+static void
+ngx_http_spaces_ingest_cleanup(void *data)
+{
+    ngx_http_spaces_ingest_t  *ingest = data;
+
+    if (ingest->waiting) {
+        ingest->waiting = 0;
+        ngx_http_spaces_stop_waiting(&ingest->waiter);
+    }
+
+    if (ingest->room) {
+        ngx_http_spaces_zone_detach(ingest->smcf->zone, ingest->room,
+                                    ingest->serial);
+    }
+
+    spaces_ogg_reader_free(&ingest->reader);
+}
+
+
+/* a body with a length, or in chunks */
+
+static ngx_int_t
+ngx_http_spaces_ingest_body(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    r->request_body_no_buffering = 1;
+
+    rc = ngx_http_read_client_request_body(r,
+                                         ngx_http_spaces_ingest_body_handler);
+
+    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+}
+
+
+static void
+ngx_http_spaces_ingest_body_handler(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_ingest_t  *ingest;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    ingest = ctx->data;
+
+    r->read_event_handler = ngx_http_spaces_ingest_read_body;
+
+    ngx_http_spaces_wait(ingest->smcf->rooms, &ingest->waiter);
+    ingest->waiting = 1;
+
+    ngx_http_spaces_ingest_read_body(r);
+}
+
+
+static void
+ngx_http_spaces_ingest_read_body(ngx_http_request_t *r)
+{
+    ngx_int_t                  rc;
+    ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_ingest_t  *ingest;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    ingest = ctx->data;
+
+    if (ingest->blocked && !r->connection->read->timedout) {
+        return;
+    }
+
+    for ( ;; ) {
+
+        rc = ngx_http_spaces_ingest_take_body(ingest);
+
+        if (rc == NGX_AGAIN) {
+
+            /* not reading is what slows the sender down */
+
+            if (r->connection->read->timer_set) {
+                ngx_del_timer(r->connection->read);
+            }
+
+            return;
+        }
+
+        if (rc != NGX_OK) {
+            ngx_http_spaces_ingest_done(ingest, rc);
+            return;
+        }
+
+        if (!r->reading_body) {
+            ngx_http_spaces_ingest_complete(ingest);
+            return;
+        }
+
+        rc = ngx_http_read_unbuffered_request_body(r);
+
+        if (rc == NGX_HTTP_REQUEST_TIME_OUT) {
+            ngx_http_spaces_ingest_done(ingest,
+                ngx_http_spaces_problem(r, NGX_HTTP_SPACES_TIMEOUT,
+                                        "nothing came for as long as "
+                                        "\"client_body_timeout\" allows"));
+            return;
+        }
+
+        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            ngx_http_spaces_ingest_done(ingest, rc);
+            return;
+        }
+
+        if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
+            return;
+        }
+    }
+}
+
+
+/* consumes what nginx has read; NGX_AGAIN if the room takes no more now */
+
+static ngx_int_t
+ngx_http_spaces_ingest_take_body(ngx_http_spaces_ingest_t *ingest)
+{
+    ngx_int_t            rc;
+    ngx_buf_t           *b;
+    ngx_chain_t         *cl;
+    ngx_http_request_t  *r;
+
+    r = ingest->request;
+
+    rc = ngx_http_spaces_ingest_pump(ingest);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    while (r->request_body && r->request_body->bufs) {
+
+        cl = r->request_body->bufs;
+        b = cl->buf;
+
+        if (b->pos < b->last) {
+
+            rc = ngx_http_spaces_ingest_feed(ingest, b->pos, b->last - b->pos);
+
+            if (rc != NGX_OK && rc != NGX_AGAIN) {
+                return rc;
+            }
+
+            b->pos = b->last;
+        }
+
+        r->request_body->bufs = cl->next;
+        ngx_free_chain(r->pool, cl);
+
+        if (rc == NGX_AGAIN) {
+            return NGX_AGAIN;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* neither length nor chunks: what follows on the connection is the audio */
+
+static ngx_int_t
+ngx_http_spaces_ingest_raw(ngx_http_request_t *r)
+{
+    ngx_int_t                  rc;
+    ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_ingest_t  *ingest;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    ingest = ctx->data;
+
+    ingest->raw = ngx_palloc(r->pool, NGX_HTTP_SPACES_RAW_BUFFER);
+    if (ingest->raw == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_spaces_ingest_raw_hello(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    r->keepalive = 0;
+    r->read_event_handler = ngx_http_spaces_ingest_read_raw;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    ngx_http_spaces_wait(ingest->smcf->rooms, &ingest->waiter);
+    ingest->waiting = 1;
+
+    ngx_add_timer(r->connection->read, NGX_HTTP_SPACES_RAW_FIRST);
+
+    r->main->count++;
+
+    /* what came with the header is read first, and perhaps there is more */
+
+    ngx_post_event(r->connection->read, &ngx_posted_events);
+
+    return NGX_DONE;
+}
+
+
+/*
+ * Source clients send when they are told to: with "100 Continue" if they asked
+ * for that, else with an answer of their own version of HTTP, which nginx
+ * never gives.
+ */
+
+static ngx_int_t
+ngx_http_spaces_ingest_raw_hello(ngx_http_request_t *r)
+{
+    u_char                    *last;
+    ssize_t                    n;
+    ngx_uint_t                 expects;
+    ngx_connection_t          *c;
+    ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_ingest_t  *ingest;
+    u_char                     buf[sizeof("HTTP/1.1 200 OK\r\n"
+                                          "Spaces-Recording: off\r\n"
+                                          "Connection: close\r\n\r\n")];
+
+    c = r->connection;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    ingest = ctx->data;
+
+    expects = r->http_version > NGX_HTTP_VERSION_10 && r->headers_in.expect
+              && ngx_strcasestrn(r->headers_in.expect->value.data,
+                                 "100-continue", sizeof("100-continue") - 2);
+
+    if (expects) {
+        last = ngx_sprintf(buf, "HTTP/1.1 100 Continue\r\n\r\n");
+        r->expect_tested = 1;
+
+    } else {
+        last = ngx_sprintf(buf, "HTTP/1.%d 200 OK\r\n"
+                           "Spaces-Recording: %s\r\n"
+                           "Connection: close\r\n\r\n",
+                           r->http_version > NGX_HTTP_VERSION_10 ? 1 : 0,
+                           ctx->space->record ? "on" : "off");
+
+        ingest->raw_answered = 1;
+        r->headers_out.status = NGX_HTTP_OK;
+        r->header_sent = 1;
+    }
+
+    n = c->send(c, buf, last - buf);
+
+    /* these few bytes are the first on the connection: they fit */
+
+    if (n != last - buf) {
+        c->error = 1;
+        return NGX_ERROR;
+    }
+
+    c->sent += n;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_spaces_ingest_read_raw(ngx_http_request_t *r)
+{
+    size_t                     size;
+    ssize_t                    n;
+    ngx_int_t                  rc;
+    ngx_buf_t                 *b;
+    ngx_connection_t          *c;
+    ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_ingest_t  *ingest;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    c = r->connection;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    ingest = ctx->data;
+
+    if (c->read->timedout) {
+        c->timedout = 1;
+
+        ngx_http_spaces_ingest_done(ingest,
+            ngx_http_spaces_problem(r, ingest->received
+                                           ? NGX_HTTP_SPACES_TIMEOUT
+                                           : NGX_HTTP_SPACES_BAD_AUDIO,
+                                    "no audio came"));
+        return;
+    }
+
+    if (ingest->blocked) {
+        return;
+    }
+
+    for ( ;; ) {
+
+        rc = ngx_http_spaces_ingest_pump(ingest);
+
+        b = r->header_in;
+
+        if (rc == NGX_OK && b->pos < b->last) {
+            size = b->last - b->pos;
+            ingest->received += size;
+
+            rc = ngx_http_spaces_ingest_feed(ingest, b->pos, size);
+
+            b->pos = b->last;
+        }
+
+        if (rc == NGX_AGAIN) {
+
+            if (c->read->timer_set) {
+                ngx_del_timer(c->read);
+            }
+
+            return;
+        }
+
+        if (rc != NGX_OK) {
+            ngx_http_spaces_ingest_done(ingest, rc);
+            return;
+        }
+
+        n = c->recv(c, ingest->raw, NGX_HTTP_SPACES_RAW_BUFFER);
+
+        if (n == NGX_AGAIN) {
+
+            if (ingest->received) {
+                clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+                ngx_add_timer(c->read, clcf->client_body_timeout);
+            }
+
+            if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+                ngx_http_spaces_ingest_done(ingest, NGX_ERROR);
+            }
+
+            return;
+        }
+
+        if (n == NGX_ERROR) {
+            c->error = 1;
+            ngx_http_spaces_ingest_done(ingest, NGX_ERROR);
+            return;
+        }
+
+        if (n == 0) {
+
+            /*
+             * The end of the stream or a cable that was pulled: it looks the
+             * same, so the Space waits for its host to come back.
+             */
+
+            rc = NGX_OK;
+
+            if (ingest->room == NULL) {
+                rc = ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_AUDIO,
+                                             "no audio came");
+            }
+
+            ngx_http_spaces_ingest_done(ingest, rc);
+            return;
+        }
+
+        ingest->received += n;
+        r->request_length += n;
+
+        rc = ngx_http_spaces_ingest_feed(ingest, ingest->raw, (size_t) n);
+
+        if (rc != NGX_OK && rc != NGX_AGAIN) {
+            ngx_http_spaces_ingest_done(ingest, rc);
+            return;
+        }
+    }
+}
+
+
+/* NGX_OK: all is in the ring; NGX_AGAIN: later; or the answer */
+
+static ngx_int_t
+ngx_http_spaces_ingest_feed(ngx_http_spaces_ingest_t *ingest, u_char *data,
+    size_t len)
+{
+    if (spaces_ogg_reader_feed(&ingest->reader, data, len) != 0) {
+        return ngx_http_spaces_problem(ingest->request,
+                                       NGX_HTTP_SPACES_INTERNAL,
+                                       "out of memory");
+    }
+
+    return ngx_http_spaces_ingest_pump(ingest);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_ingest_pump(ngx_http_spaces_ingest_t *ingest)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = ingest->request;
+
+    for ( ;; ) {
+
+        if (ingest->held) {
+            rc = ngx_http_spaces_ingest_write(ingest);
+
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
+
+        switch (spaces_ogg_reader_next(&ingest->reader, &ingest->packet)) {
+
+        case SPACES_OGG_PACKET:
+            ingest->held = 1;
+            break;
+
+        case SPACES_OGG_AGAIN:
+            ngx_http_spaces_ingest_complain(ingest);
+            return NGX_OK;
+
+        case SPACES_OGG_NOT_OGG:
+            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_OPUS,
+                                           "the first bytes are not those of "
+                                           "an Ogg stream; encode with "
+                                           "\"-c:a libopus -f ogg\"");
+
+        case SPACES_OGG_NOT_OPUS:
+            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_OPUS,
+                                           "no stream in this Ogg is Opus; "
+                                           "encode with \"-c:a libopus\"");
+
+        case SPACES_OGG_UNSUPPORTED:
+            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_OPUS,
+                                           "only mono and stereo of channel "
+                                           "mapping family 0 are taken");
+
+        case SPACES_OGG_BROKEN:
+            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_AUDIO,
+                                           "the headers of the stream are "
+                                           "broken");
+
+        default: /* SPACES_OGG_NO_MEMORY */
+            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_INTERNAL,
+                                           "out of memory");
+        }
+    }
+}
+
+
+/* a packet into the ring, the first of all into a room */
+
+static ngx_int_t
+ngx_http_spaces_ingest_write(ngx_http_spaces_ingest_t *ingest)
+{
+    uint64_t                ahead;
+    ngx_int_t               rc;
+    spaces_packet_t         packet;
+    spaces_packet_ring_t   *ring;
+
+    if (ingest->room == NULL) {
+        rc = ngx_http_spaces_ingest_join(ingest);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    ring = ingest->room->ring;
+    ahead = (uint64_t) NGX_HTTP_SPACES_AHEAD * (SPACES_OPUS_RATE / 1000);
+
+    if (spaces_packet_ring_queued(ring) >= ahead) {
+        ingest->blocked = 1;
+        return NGX_AGAIN;
+    }
+
+    ngx_memzero(&packet, sizeof(spaces_packet_t));
+
+    packet.len = (uint32_t) ingest->packet.len;
+    packet.duration = (uint32_t) ingest->packet.duration;
+    packet.pts = ingest->packet.pts;
+    packet.arrival = (uint64_t) ngx_http_spaces_monotonic();
+    packet.flags = ingest->fresh ? SPACES_PACKET_FRESH : 0;
+
+    if (spaces_packet_ring_write(ring, &packet, ingest->packet.data) != 0) {
+        ingest->blocked = 1;
+        return NGX_AGAIN;
+    }
+
+    ingest->fresh = 0;
+    ingest->held = 0;
+    ingest->trim = (ngx_uint_t) ingest->packet.trim;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_ingest_join(ngx_http_spaces_ingest_t *ingest)
+{
+    ngx_int_t               rc;
+    ngx_http_request_t     *r;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    r = ingest->request;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    rc = ngx_http_spaces_zone_attach(ingest->smcf->zone, &ctx->id,
+                                     &ingest->room, &ingest->serial);
+
+    if (rc == NGX_DECLINED) {
+        rc = ngx_http_spaces_ingest_open(ingest);
+    }
+
+    switch (rc) {
+
+    case NGX_OK:
+        return NGX_OK;
+
+    case NGX_BUSY:
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_SPEAKING,
+                                       "the host is connected already, or the "
+                                       "Space is just ending");
+
+    case NGX_DECLINED:
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "no room for space %V: enlarge \"spaces_zone\"",
+                      &ctx->id);
+
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
+                                       "too many Spaces are live on this "
+                                       "server; try again later");
+
+    default:
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_INTERNAL,
+                                       "out of memory");
+    }
+}
+
+
+/* the first audio of the host makes the Space live */
+
+static ngx_int_t
+ngx_http_spaces_ingest_open(ngx_http_spaces_ingest_t *ingest)
+{
+    ngx_int_t                 rc;
+    ngx_str_t                 document;
+    ngx_http_request_t       *r;
+    spaces_opus_head_t        head;
+    ngx_http_spaces_ctx_t    *ctx;
+    ngx_http_spaces_space_t  *space;
+
+    r = ingest->request;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    space = ctx->space;
+
+    if (space->started_at == 0) {
+        space->started_at = ngx_http_spaces_now();
+    }
+
+    document = ngx_http_spaces_space_document(space, r->pool);
+
+    if (document.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* any packet may be stereo, whatever the head says of the first */
+
+    head = ingest->reader.head;
+    head.channels = 2;
+
+    rc = ngx_http_spaces_zone_open(ingest->smcf->zone, space, &document, &head,
+                                   &ingest->room);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ingest->serial = 1;
+
+    return ngx_http_spaces_room_own(ingest->smcf, ingest->room);
+}
+
+
+/* the body is whole: it is played out, and then the Space ends */
+
+static void
+ngx_http_spaces_ingest_complete(ngx_http_spaces_ingest_t *ingest)
+{
+    ngx_http_request_t  *r;
+
+    r = ingest->request;
+
+    if (ingest->room == NULL) {
+        ngx_http_spaces_ingest_done(ingest,
+            ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_AUDIO,
+                                    "there is no audio in the body"));
+        return;
+    }
+
+    ingest->complete = 1;
+
+    r->read_event_handler = ngx_http_spaces_ingest_wait_reading;
+
+    ngx_http_spaces_ingest_tick(&ingest->waiter);
+}
+
+
+static void
+ngx_http_spaces_ingest_complain(ngx_http_spaces_ingest_t *ingest)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+    spaces_ogg_damage_t    *damage;
+
+    damage = &ingest->reader.damage;
+
+    if (ingest->complained
+        || (damage->skipped == 0 && damage->holes == 0
+            && damage->bad_packets == 0))
+    {
+        return;
+    }
+
+    ingest->complained = 1;
+
+    ctx = ngx_http_get_module_ctx(ingest->request, ngx_http_spaces_module);
+
+    ngx_log_error(NGX_LOG_WARN, ingest->request->connection->log, 0,
+                  "the source of space %V is damaged: what is missing is "
+                  "concealed", &ctx->id);
+}
+
+
+/* at every tick: more room for the sender, or news for it */
+
+static void
+ngx_http_spaces_ingest_tick(ngx_http_spaces_waiter_t *waiter)
+{
+    ngx_int_t                  rc;
+    ngx_http_request_t        *r;
+    spaces_packet_t            packet;
+    ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_room_t    *room;
+    ngx_http_spaces_ingest_t  *ingest;
+
+    ingest = waiter->data;
+    room = ingest->room;
+
+    if (room == NULL) {
+        return;
+    }
+
+    r = ingest->request;
+    ngx_http_set_log_request(r->connection->log, r);
+
+    if (room->state == NGX_HTTP_SPACES_ROOM_FAILED) {
+
+        rc = room->no_space
+             ? ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_SPACE,
+                                       "recording needs more free disk than "
+                                       "is left")
+             : ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_STORAGE,
+                                       "the operator's log tells why; nothing "
+                                       "was recorded");
+
+        ngx_http_spaces_ingest_done(ingest, rc);
+        return;
+    }
+
+    if (room->state == NGX_HTTP_SPACES_ROOM_ENDED) {
+        ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+        if (ngx_http_spaces_zone_overlay(ingest->smcf->zone, ctx->space,
+                                         &ctx->room)
+            == NGX_OK
+            && !ctx->room.settled)
+        {
+            return;
+        }
+
+        ngx_http_spaces_ingest_done(ingest,
+                                    ngx_http_spaces_ingest_result(ingest));
+        return;
+    }
+
+    if (ingest->complete) {
+
+        if (!ingest->ended) {
+            ngx_memzero(&packet, sizeof(spaces_packet_t));
+
+            packet.flags = SPACES_PACKET_END;
+            packet.duration = (uint32_t) ingest->trim;
+
+            ingest->ended = spaces_packet_ring_write(room->ring, &packet,
+                                                     (u_char *) "")
+                            == 0;
+        }
+
+        return;
+    }
+
+    if (ingest->blocked) {
+        ingest->blocked = 0;
+        r->read_event_handler(r);
+    }
+}
+
+
+/* all has come: a client that goes away now changes nothing */
+
+static void
+ngx_http_spaces_ingest_wait_reading(ngx_http_request_t *r)
+{
+    ngx_http_test_reading(r);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_ingest_result(ngx_http_spaces_ingest_t *ingest)
+{
+    ngx_http_request_t     *r;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    r = ingest->request;
+
+    if (ingest->raw_answered) {
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    return ngx_http_spaces_answer(r, NGX_HTTP_OK,
+                                  ngx_http_spaces_space_json(ctx->space, 1));
+}
+
+
+/* the request is over; a raw connection that has its answer just closes */
+
+static void
+ngx_http_spaces_ingest_done(ngx_http_spaces_ingest_t *ingest, ngx_int_t rc)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = ingest->request;
+    c = r->connection;
+
+    if (ingest->waiting) {
+        ingest->waiting = 0;
+        ngx_http_spaces_stop_waiting(&ingest->waiter);
+    }
+
+    if (ingest->room) {
+        ngx_http_spaces_zone_detach(ingest->smcf->zone, ingest->room,
+                                    ingest->serial);
+        ingest->room = NULL;
+    }
+
+    r->read_event_handler = ngx_http_block_reading;
+
+    ngx_http_finalize_request(r, rc);
+    ngx_http_run_posted_requests(c);
+}

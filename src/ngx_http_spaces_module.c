@@ -1,0 +1,1196 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ *
+ * The directives, and the life of the processes.
+ */
+
+
+#include "ngx_http_spaces_handlers.h"
+#include "ngx_http_spaces_reaper.h"
+#include "ngx_http_spaces_recovery.h"
+#include "ngx_http_spaces_room.h"
+#include "ngx_http_spaces_store.h"
+
+
+#define NGX_HTTP_SPACES_HANDLER_API     1
+#define NGX_HTTP_SPACES_HANDLER_OTHER   2
+
+
+static char *ngx_http_spaces_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_spaces_path(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_spaces_redis(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_spaces_redis_address(ngx_conf_t *cf,
+    ngx_http_spaces_redis_conf_t *rcf);
+static char *ngx_http_spaces_redis_parameter(ngx_conf_t *cf,
+    ngx_http_spaces_redis_conf_t *rcf, ngx_str_t *value);
+static char *ngx_http_spaces_redis_password(ngx_conf_t *cf,
+    ngx_http_spaces_redis_conf_t *rcf, ngx_str_t *name);
+static char *ngx_http_spaces_node(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_spaces_hold(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_spaces_duration(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_spaces_origin(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_spaces_api(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_spaces_handler(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_spaces_compile(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_complex_value_t **cv);
+
+static void *ngx_http_spaces_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_spaces_init_main_conf(ngx_conf_t *cf, void *conf);
+static char *ngx_http_spaces_folder(ngx_conf_t *cf, ngx_str_t *path,
+    const char *name);
+static void *ngx_http_spaces_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_spaces_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+
+static ngx_int_t ngx_http_spaces_add_variables(ngx_conf_t *cf);
+static ngx_int_t ngx_http_spaces_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_spaces_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_spaces_mask_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_init_process(ngx_cycle_t *cycle);
+static void ngx_http_spaces_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_command_t  ngx_http_spaces_commands[] = {
+
+    { ngx_string("spaces_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      ngx_http_spaces_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("spaces_path"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_spaces_path,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("spaces_redis"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_spaces_redis,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("spaces_node"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_spaces_node,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("spaces_min_free"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_off_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_spaces_main_conf_t, min_free),
+      NULL },
+
+    { ngx_string("spaces_user"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_spaces_loc_conf_t, user),
+      NULL },
+
+    { ngx_string("spaces_record"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_spaces_loc_conf_t, record),
+      NULL },
+
+    { ngx_string("spaces_create"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_spaces_loc_conf_t, create),
+      NULL },
+
+    { ngx_string("spaces_share_url"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_spaces_loc_conf_t, share_url),
+      NULL },
+
+    { ngx_string("spaces_replay_ttl"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_spaces_duration,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_spaces_loc_conf_t, replay_ttl),
+      NULL },
+
+    { ngx_string("spaces_hold"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_spaces_hold,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("spaces_reconnect"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_spaces_duration,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_spaces_loc_conf_t, reconnect),
+      NULL },
+
+    { ngx_string("spaces_max_duration"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_spaces_duration,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_spaces_loc_conf_t, max_duration),
+      NULL },
+
+    { ngx_string("spaces_origin"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_spaces_origin,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("spaces_api"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_spaces_api,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("spaces_ingest"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_spaces_handler,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      ngx_http_spaces_ingest_handler },
+
+    { ngx_string("spaces_replay"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_spaces_handler,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      ngx_http_spaces_replay_handler },
+
+    { ngx_string("spaces_share"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_spaces_handler,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      1,
+      ngx_http_spaces_share_handler },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_spaces_module_ctx = {
+    ngx_http_spaces_add_variables,         /* preconfiguration */
+    ngx_http_spaces_init,                  /* postconfiguration */
+
+    ngx_http_spaces_create_main_conf,      /* create main configuration */
+    ngx_http_spaces_init_main_conf,        /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_spaces_create_loc_conf,       /* create location configuration */
+    ngx_http_spaces_merge_loc_conf         /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_spaces_module = {
+    NGX_MODULE_V1,
+    &ngx_http_spaces_module_ctx,           /* module context */
+    ngx_http_spaces_commands,              /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_spaces_init_process,          /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_spaces_exit_process,          /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+typedef enum {
+    ngx_http_spaces_variable_id = 0,
+    ngx_http_spaces_variable_role,
+    ngx_http_spaces_variable_state,
+    ngx_http_spaces_variable_request,
+    ngx_http_spaces_variable_token
+} ngx_http_spaces_variable_e;
+
+
+static ngx_http_variable_t  ngx_http_spaces_variables[] = {
+
+    { ngx_string("spaces_id"), NULL, ngx_http_spaces_variable,
+      ngx_http_spaces_variable_id, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("spaces_role"), NULL, ngx_http_spaces_variable,
+      ngx_http_spaces_variable_role, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("spaces_state"), NULL, ngx_http_spaces_variable,
+      ngx_http_spaces_variable_state, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("spaces_request"), NULL, ngx_http_spaces_variable,
+      ngx_http_spaces_variable_request, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("spaces_token"), NULL, ngx_http_spaces_variable,
+      ngx_http_spaces_variable_token, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+/* in the order of ngx_http_spaces_role_e */
+
+static ngx_str_t  ngx_http_spaces_roles[] = {
+    ngx_string("nobody"),
+    ngx_string("share"),
+    ngx_string("ticket"),
+    ngx_string("speaker"),
+    ngx_string("host")
+};
+
+
+static char *
+ngx_http_spaces_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_spaces_main_conf_t *smcf = conf;
+
+    ssize_t                  size;
+    ngx_str_t               *value;
+    ngx_http_spaces_zone_t  *zone;
+
+    if (smcf->shm_zone) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    size = ngx_parse_size(&value[2]);
+
+    if (size == NGX_ERROR || value[1].len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid size \"%V\" in \"spaces_zone\": write "
+                           "\"spaces_zone name 64m\"", &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (size < NGX_HTTP_SPACES_MIN_ZONE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"spaces_zone\" of \"%V\" is too small: a live "
+                           "Space takes half a megabyte, write 1m at least",
+                           &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_spaces_zone_t));
+    if (zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    smcf->shm_zone = ngx_shared_memory_add(cf, &value[1], size,
+                                           &ngx_http_spaces_module);
+    if (smcf->shm_zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    smcf->shm_zone->init = ngx_http_spaces_zone_init;
+    smcf->shm_zone->data = zone;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_spaces_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_spaces_main_conf_t *smcf = conf;
+
+    char       *rv;
+    ngx_str_t  *value;
+
+    if (smcf->path.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    smcf->path = value[1];
+
+    while (smcf->path.len > 1
+           && smcf->path.data[smcf->path.len - 1] == '/')
+    {
+        smcf->path.data[--smcf->path.len] = '\0';
+    }
+
+    if (smcf->path.len == 0
+        || ngx_conf_full_name(cf->cycle, &smcf->path, 0) != NGX_OK)
+    {
+        return "has no path";
+    }
+
+    if ((rv = ngx_http_spaces_folder(cf, &smcf->path, "")) != NGX_CONF_OK
+        || (rv = ngx_http_spaces_folder(cf, &smcf->path, "/live"))
+           != NGX_CONF_OK
+        || (rv = ngx_http_spaces_folder(cf, &smcf->path, "/recordings"))
+           != NGX_CONF_OK)
+    {
+        return rv;
+    }
+
+    return ngx_http_spaces_folder(cf, &smcf->path, "/held");
+}
+
+
+/* made here, so that "nginx -t" tells; given to the workers' user by nginx */
+
+static char *
+ngx_http_spaces_folder(ngx_conf_t *cf, ngx_str_t *path, const char *name)
+{
+    char        *file;
+    ngx_err_t    err;
+    ngx_path_t  *folder;
+
+    folder = ngx_pcalloc(cf->pool, sizeof(ngx_path_t));
+    if (folder == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    folder->name.len = path->len + ngx_strlen(name);
+    folder->name.data = ngx_pnalloc(cf->pool, folder->name.len + 1);
+    if (folder->name.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_sprintf(folder->name.data, "%V%s%Z", path, name);
+
+    file = (char *) folder->name.data;
+
+    if (mkdir(file, 0700) == -1 && ngx_errno != NGX_EEXIST) {
+        goto failed;
+    }
+
+    if (access(file, R_OK|W_OK|X_OK) == -1) {
+        goto failed;
+    }
+
+    folder->conf_file = cf->conf_file->file.name.data;
+    folder->line = cf->conf_file->line;
+
+    if (ngx_add_path(cf, &folder) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+
+failed:
+
+    err = ngx_errno;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, err,
+                       "\"spaces_path\": the folder \"%s\" can't be written; "
+                       "create it, and give it to the user of nginx's "
+                       "workers", file);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_spaces_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_spaces_main_conf_t *smcf = conf;
+
+    char                          *rv;
+    ngx_str_t                     *value;
+    ngx_uint_t                     i;
+    ngx_http_spaces_redis_conf_t  *rcf;
+
+    rcf = &smcf->redis_conf;
+
+    if (rcf->name.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    rcf->name = value[1];
+    rcf->timeout = 1000;
+    ngx_str_set(&rcf->prefix, "spaces:");
+
+    rv = ngx_http_spaces_redis_address(cf, rcf);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        rv = ngx_http_spaces_redis_parameter(cf, rcf, &value[i]);
+
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    if (rcf->user.len && rcf->password.len == 0) {
+        return "has \"user=\" without \"password=\" or \"password_file=\"";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* resolved now: hiredis would block a worker to look up a name */
+
+static char *
+ngx_http_spaces_redis_address(ngx_conf_t *cf,
+    ngx_http_spaces_redis_conf_t *rcf)
+{
+    u_char     *p;
+    ngx_url_t   u;
+    u_char      text[NGX_SOCKADDR_STRLEN];
+
+    if (ngx_strncmp(rcf->name.data, "unix:", 5) == 0) {
+
+        rcf->host.data = rcf->name.data + 5;
+        rcf->host.len = rcf->name.len - 5;
+
+        if (rcf->host.len == 0) {
+            return "has no path behind \"unix:\"";
+        }
+
+        if (ngx_conf_full_name(cf->cycle, &rcf->host, 0) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+        if (rcf->host.len >= sizeof(((struct sockaddr_un *) 0)->sun_path)) {
+            return "has a path that is too long for a socket";
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    u.url = rcf->name;
+    u.default_port = 6379;
+
+    if (ngx_parse_url(cf->pool, &u) != NGX_OK || u.naddrs == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "%s in \"spaces_redis %V\": write \"host:port\" or "
+                           "\"unix:/path\"", u.err ? u.err : "no address",
+                           &rcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    rcf->host.len = ngx_sock_ntop(u.addrs[0].sockaddr, u.addrs[0].socklen,
+                                  text, NGX_SOCKADDR_STRLEN, 0);
+    rcf->port = ngx_inet_get_port(u.addrs[0].sockaddr);
+
+    p = ngx_pnalloc(cf->pool, rcf->host.len + 1);
+    if (p == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    rcf->host.data = p;
+
+    if (rcf->host.len > 2 && text[0] == '[') {
+
+        /* an IPv6 address without its brackets */
+
+        rcf->host.len -= 2;
+        ngx_memcpy(p, text + 1, rcf->host.len);
+
+    } else {
+        ngx_memcpy(p, text, rcf->host.len);
+    }
+
+    p[rcf->host.len] = '\0';
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_spaces_redis_parameter(ngx_conf_t *cf,
+    ngx_http_spaces_redis_conf_t *rcf, ngx_str_t *value)
+{
+    ngx_int_t  n;
+    ngx_str_t  s;
+
+    if (ngx_strncmp(value->data, "db=", 3) == 0) {
+
+        n = ngx_atoi(value->data + 3, value->len - 3);
+        if (n == NGX_ERROR) {
+            goto invalid;
+        }
+
+        rcf->db = (ngx_uint_t) n;
+
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value->data, "user=", 5) == 0) {
+        rcf->user.data = value->data + 5;
+        rcf->user.len = value->len - 5;
+
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value->data, "password=", 9) == 0) {
+        rcf->password.data = value->data + 9;
+        rcf->password.len = value->len - 9;
+
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value->data, "password_file=", 14) == 0) {
+        s.data = value->data + 14;
+        s.len = value->len - 14;
+
+        return ngx_http_spaces_redis_password(cf, rcf, &s);
+    }
+
+    if (ngx_strncmp(value->data, "prefix=", 7) == 0) {
+        rcf->prefix.data = value->data + 7;
+        rcf->prefix.len = value->len - 7;
+
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value->data, "timeout=", 8) == 0) {
+        s.data = value->data + 8;
+        s.len = value->len - 8;
+
+        n = ngx_parse_time(&s, 0);
+        if (n == NGX_ERROR || n == 0) {
+            goto invalid;
+        }
+
+        rcf->timeout = (ngx_msec_t) n;
+
+        return NGX_CONF_OK;
+    }
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\" in \"spaces_redis\": there "
+                       "are db=, user=, password=, password_file=, prefix= and "
+                       "timeout=", value);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_spaces_redis_password(ngx_conf_t *cf,
+    ngx_http_spaces_redis_conf_t *rcf, ngx_str_t *name)
+{
+    u_char    *p;
+    ssize_t    n;
+    ngx_fd_t   fd;
+    u_char     buf[1024];
+
+    if (ngx_conf_full_name(cf->cycle, name, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "\"password_file=%V\" of \"spaces_redis\" can't be "
+                           "read", name);
+        return NGX_CONF_ERROR;
+    }
+
+    n = ngx_read_fd(fd, buf, sizeof(buf));
+
+    (void) ngx_close_file(fd);
+
+    while (n > 0 && (buf[n - 1] == LF || buf[n - 1] == CR)) {
+        n--;
+    }
+
+    if (n <= 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"password_file=%V\" of \"spaces_redis\" holds no "
+                           "password", name);
+        return NGX_CONF_ERROR;
+    }
+
+    p = ngx_pnalloc(cf->pool, n);
+    if (p == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memcpy(p, buf, n);
+
+    rcf->password.data = p;
+    rcf->password.len = n;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_spaces_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_spaces_main_conf_t *smcf = conf;
+
+    ngx_str_t  *value;
+
+    if (smcf->node.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0 || value[1].len > NGX_HTTP_SPACES_MAX_NAME) {
+        return "must be a name of 1 to 64 bytes";
+    }
+
+    smcf->node = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_spaces_duration(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    time_t     *tp;
+    ngx_str_t  *value;
+
+    tp = (time_t *) ((char *) conf + cmd->offset);
+
+    if (*tp != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    *tp = ngx_parse_time(&value[1], 1);
+
+    if (*tp == (time_t) NGX_ERROR
+        || (*tp == 0
+            && cmd->offset != offsetof(ngx_http_spaces_loc_conf_t, reconnect)))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid time \"%V\" in \"%V\": write a time such "
+                           "as \"90s\", \"12h\" or \"30d\"", &value[1],
+                           &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_spaces_hold(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_spaces_loc_conf_t *slcf = conf;
+
+    time_t      t[2];
+    ngx_str_t  *value;
+    ngx_uint_t  i;
+
+    if (slcf->hold != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    t[0] = 0;
+    t[1] = 0;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        t[i - 1] = ngx_parse_time(&value[i], 1);
+
+        if (t[i - 1] == (time_t) NGX_ERROR) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid time \"%V\" in \"spaces_hold\": write "
+                               "a time such as \"30d\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (cf->args->nelts == 2) {
+        t[1] = ngx_max(t[0], NGX_HTTP_SPACES_DEFAULT_HOLD_MAX);
+    }
+
+    if (t[0] > t[1]) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the hold \"%V\" in \"spaces_hold\" is longer than "
+                           "its maximum \"%V\": swap them, or raise the "
+                           "maximum", &value[1], &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    slcf->hold = t[0];
+    slcf->hold_max = t[1];
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_spaces_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_spaces_loc_conf_t *slcf = conf;
+
+    ngx_str_t   *value, *origin;
+    ngx_uint_t   i;
+
+    if (slcf->origins != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    slcf->origins = ngx_array_create(cf->pool, 4, sizeof(ngx_str_t));
+    if (slcf->origins == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if ((ngx_strncasecmp(value[i].data, (u_char *) "http://", 7) != 0
+             && ngx_strncasecmp(value[i].data, (u_char *) "https://", 8) != 0)
+            || value[i].data[value[i].len - 1] == '/')
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid origin \"%V\" in \"spaces_origin\": "
+                               "write \"https://example.com\", with no slash "
+                               "at its end", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        origin = ngx_array_push(slcf->origins);
+        if (origin == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *origin = value[i];
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_spaces_set_handler(ngx_conf_t *cf, ngx_http_spaces_loc_conf_t *slcf,
+    ngx_uint_t kind, ngx_http_handler_pt handler)
+{
+    ngx_http_core_loc_conf_t     *clcf;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    smcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_spaces_module);
+
+    if (slcf->handler) {
+        return "conflicts with another handler in this location";
+    }
+
+    slcf->handler = kind;
+    clcf->handler = handler;
+
+    if (smcf->handler_line == 0) {
+        smcf->handler_file = cf->conf_file->file.name;
+        smcf->handler_line = cf->conf_file->line;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_spaces_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_spaces_loc_conf_t *slcf = conf;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+#if (NGX_PCRE)
+    if (clcf->regex) {
+        return "needs a location with a prefix, such as "
+               "\"location /spaces\", not a regular expression";
+    }
+#endif
+
+    if (clcf->named) {
+        return "needs a location with a prefix, such as "
+               "\"location /spaces\", not a named one";
+    }
+
+    return ngx_http_spaces_set_handler(cf, slcf, NGX_HTTP_SPACES_HANDLER_API,
+                                       ngx_http_spaces_api_handler);
+}
+
+
+static char *
+ngx_http_spaces_handler(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_spaces_loc_conf_t *slcf = conf;
+
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (ngx_http_spaces_compile(cf, &value[1], &slcf->target) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    slcf->is_share = cmd->offset;
+
+    return ngx_http_spaces_set_handler(cf, slcf, NGX_HTTP_SPACES_HANDLER_OTHER,
+                                       (ngx_http_handler_pt) cmd->post);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_compile(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_complex_value_t **cv)
+{
+    ngx_http_compile_complex_value_t  ccv;
+
+    *cv = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (*cv == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = value;
+    ccv.complex_value = *cv;
+
+    return ngx_http_compile_complex_value(&ccv);
+}
+
+
+static void *
+ngx_http_spaces_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    smcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_spaces_main_conf_t));
+    if (smcf == NULL) {
+        return NULL;
+    }
+
+    smcf->min_free = NGX_CONF_UNSET;
+
+    return smcf;
+}
+
+
+static char *
+ngx_http_spaces_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_spaces_main_conf_t *smcf = conf;
+
+    const char  *missing;
+
+    ngx_conf_init_value(smcf->min_free, 1024 * 1024 * 1024);
+
+    if (smcf->node.data == NULL) {
+        smcf->node = cf->cycle->hostname;
+    }
+
+    if (smcf->handler_line == 0) {
+        return NGX_CONF_OK;
+    }
+
+    missing = NULL;
+
+    if (smcf->shm_zone == NULL) {
+        missing = "spaces_zone spaces 64m";
+
+    } else if (smcf->path.data == NULL) {
+        missing = "spaces_path /var/lib/nginx/spaces";
+
+    } else if (smcf->redis_conf.name.data == NULL) {
+        missing = "spaces_redis 127.0.0.1:6379";
+    }
+
+    if (missing) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "Spaces are handled in %V:%ui, but something is missing "
+                      "in the \"http\" block: add \"%s;\"",
+                      &smcf->handler_file, smcf->handler_line, missing);
+        return NGX_CONF_ERROR;
+    }
+
+    smcf->thread_pool = ngx_thread_pool_add(cf, NULL);
+
+    return smcf->thread_pool ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static void *
+ngx_http_spaces_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_spaces_loc_conf_t  *slcf;
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     slcf->target = NULL;
+     *     slcf->is_share = 0;
+     *     slcf->handler = 0;
+     */
+
+    slcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_spaces_loc_conf_t));
+    if (slcf == NULL) {
+        return NULL;
+    }
+
+    slcf->user = NGX_CONF_UNSET_PTR;
+    slcf->record = NGX_CONF_UNSET_PTR;
+    slcf->create = NGX_CONF_UNSET_PTR;
+    slcf->share_url = NGX_CONF_UNSET_PTR;
+    slcf->origins = NGX_CONF_UNSET_PTR;
+
+    slcf->replay_ttl = NGX_CONF_UNSET;
+    slcf->hold = NGX_CONF_UNSET;
+    slcf->hold_max = NGX_CONF_UNSET;
+    slcf->reconnect = NGX_CONF_UNSET;
+    slcf->max_duration = NGX_CONF_UNSET;
+
+    return slcf;
+}
+
+
+static char *
+ngx_http_spaces_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_spaces_loc_conf_t *prev = parent;
+    ngx_http_spaces_loc_conf_t *conf = child;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    static ngx_str_t  url = ngx_string("$scheme://$http_host/s/"
+                                       "$spaces_token");
+
+    ngx_conf_merge_ptr_value(conf->user, prev->user, NULL);
+    ngx_conf_merge_ptr_value(conf->record, prev->record, NULL);
+    ngx_conf_merge_ptr_value(conf->create, prev->create, NULL);
+    ngx_conf_merge_ptr_value(conf->share_url, prev->share_url, NULL);
+    ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
+
+    ngx_conf_merge_sec_value(conf->replay_ttl, prev->replay_ttl,
+                             NGX_HTTP_SPACES_DEFAULT_TTL);
+    ngx_conf_merge_sec_value(conf->hold, prev->hold,
+                             NGX_HTTP_SPACES_DEFAULT_HOLD);
+    ngx_conf_merge_sec_value(conf->hold_max, prev->hold_max,
+                             NGX_HTTP_SPACES_DEFAULT_HOLD_MAX);
+    ngx_conf_merge_sec_value(conf->reconnect, prev->reconnect, 60);
+    ngx_conf_merge_sec_value(conf->max_duration, prev->max_duration,
+                             12 * 3600);
+
+    if (conf->handler == 0) {
+        return NGX_CONF_OK;
+    }
+
+    if (conf->share_url == NULL
+        && ngx_http_spaces_compile(cf, &url, &conf->share_url) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    /*
+     * An ingest is as long as a Space, and the API has a limit and an answer
+     * of its own: nginx's limit would end both with a page.
+     */
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->client_max_body_size = 0;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_spaces_variables; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    ngx_str_t                    value;
+    ngx_http_spaces_ctx_t       *ctx;
+    ngx_http_spaces_loc_conf_t  *slcf;
+
+    ngx_str_null(&value);
+
+    if (data == ngx_http_spaces_variable_request) {
+
+        slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
+
+        if (slcf->handler && ngx_http_spaces_mask(r) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        value = r->request_line;
+
+    } else {
+        ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+        if (ctx) {
+
+            switch (data) {
+
+            case ngx_http_spaces_variable_id:
+                value = ctx->id;
+                break;
+
+            case ngx_http_spaces_variable_role:
+                value = ngx_http_spaces_roles[ctx->role];
+                break;
+
+            case ngx_http_spaces_variable_state:
+                if (ctx->space) {
+                    value = ngx_http_spaces_states[ctx->space->state];
+                }
+
+                break;
+
+            default: /* ngx_http_spaces_variable_token */
+                value = ctx->share_token;
+            }
+        }
+    }
+
+    if (value.len == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = value.data;
+    v->len = value.len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_init(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_spaces_mask_handler;
+
+    return NGX_OK;
+}
+
+
+/* as soon as the location is known: errors are logged with the request line */
+
+static ngx_int_t
+ngx_http_spaces_mask_handler(ngx_http_request_t *r)
+{
+    ngx_http_spaces_loc_conf_t  *slcf;
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
+
+    if (slcf->handler && ngx_http_spaces_mask(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    smcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_spaces_module);
+
+    if (smcf == NULL || smcf->thread_pool == NULL) {
+        return NGX_OK;
+    }
+
+    smcf->zone = smcf->shm_zone->data;
+
+    smcf->store = ngx_http_spaces_store_create(smcf);
+    smcf->rooms = ngx_http_spaces_rooms_create(smcf);
+    smcf->redis = ngx_http_spaces_redis_create(smcf,
+                                               ngx_http_spaces_store_changed);
+
+    if (smcf->store == NULL || smcf->rooms == NULL || smcf->redis == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_spaces_recovery_start(smcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_reaper_start(smcf);
+}
+
+
+static void
+ngx_http_spaces_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    smcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_spaces_module);
+
+    if (smcf == NULL || smcf->rooms == NULL) {
+        return;
+    }
+
+    ngx_http_spaces_rooms_leave(smcf->rooms);
+    ngx_http_spaces_redis_destroy(smcf->redis);
+}

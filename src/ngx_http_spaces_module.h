@@ -1,0 +1,86 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ *
+ * The configuration, as every other file sees it.
+ */
+
+
+#ifndef _NGX_HTTP_SPACES_MODULE_H_INCLUDED_
+#define _NGX_HTTP_SPACES_MODULE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+
+#define NGX_HTTP_SPACES_DEFAULT_TTL       (30 * 24 * 3600)
+#define NGX_HTTP_SPACES_DEFAULT_HOLD      (30 * 24 * 3600)
+#define NGX_HTTP_SPACES_DEFAULT_HOLD_MAX  (120 * 24 * 3600)
+
+
+typedef struct ngx_http_spaces_zone_s   ngx_http_spaces_zone_t;
+typedef struct ngx_http_spaces_redis_s  ngx_http_spaces_redis_t;
+typedef struct ngx_http_spaces_store_s  ngx_http_spaces_store_t;
+typedef struct ngx_http_spaces_rooms_s  ngx_http_spaces_rooms_t;
+
+
+/* "spaces_redis" */
+
+typedef struct {
+    ngx_str_t                    name;       /* as written, for messages */
+    ngx_str_t                    host;       /* zero-terminated: address, */
+    in_port_t                    port;       /*   or path of a socket if 0 */
+    ngx_uint_t                   db;
+    ngx_str_t                    user;
+    ngx_str_t                    password;
+    ngx_str_t                    prefix;
+    ngx_msec_t                   timeout;
+} ngx_http_spaces_redis_conf_t;
+
+
+typedef struct {
+    ngx_shm_zone_t              *shm_zone;
+    ngx_str_t                    path;       /* no slash at its end */
+    ngx_str_t                    node;
+    off_t                        min_free;
+    ngx_http_spaces_redis_conf_t redis_conf;
+    ngx_thread_pool_t           *thread_pool;
+
+    /* the first handler in the configuration, for messages */
+    ngx_str_t                    handler_file;
+    ngx_uint_t                   handler_line;
+
+    /* of this worker process, NULL in any other */
+    ngx_http_spaces_zone_t      *zone;
+    ngx_http_spaces_redis_t     *redis;
+    ngx_http_spaces_store_t     *store;
+    ngx_http_spaces_rooms_t     *rooms;
+} ngx_http_spaces_main_conf_t;
+
+
+typedef struct {
+    /* the handler's argument: a Space's id, or a token */
+    ngx_http_complex_value_t    *target;
+    ngx_uint_t                   is_share;   /* the target is a token */
+    ngx_uint_t                   handler;    /* a handler of ours is here */
+
+    ngx_http_complex_value_t    *user;
+    ngx_http_complex_value_t    *record;
+    ngx_http_complex_value_t    *create;
+    ngx_http_complex_value_t    *share_url;
+    ngx_array_t                 *origins;    /* of ngx_str_t */
+
+    time_t                       replay_ttl;
+    time_t                       hold;
+    time_t                       hold_max;
+    time_t                       reconnect;
+    time_t                       max_duration;
+} ngx_http_spaces_loc_conf_t;
+
+
+extern ngx_module_t  ngx_http_spaces_module;
+
+
+#endif /* _NGX_HTTP_SPACES_MODULE_H_INCLUDED_ */

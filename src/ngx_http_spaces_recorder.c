@@ -1,0 +1,691 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ */
+
+
+#include <sys/statvfs.h>
+
+#include "ngx_http_spaces_recorder.h"
+#include "ngx_http_spaces_file.h"
+
+#include "spaces_ogg_tail.h"
+
+
+/*
+ * Written this often, and on its way to the disk this often, ms: with the page
+ * at hand and a flush of 200 ms, less than a second of audio is at risk
+ */
+#define NGX_HTTP_SPACES_WRITE  200
+#define NGX_HTTP_SPACES_SYNC   600
+
+
+typedef struct {
+    ngx_fd_t                       fd;
+
+    u_char                        *pages;
+    uint64_t                       from;       /* bytes of the stream */
+    uint64_t                       to;
+
+    unsigned                       resume:1;
+    unsigned                       starting:1;
+    unsigned                       sync:1;
+    unsigned                       repair:1;
+
+    off_t                          min_free;
+    off_t                          size;
+    int64_t                        granule;
+
+    char                          *live;
+    char                          *live_json;
+    char                          *recording;
+    char                          *recording_json;
+
+    size_t                         document_len;
+    u_char                         document[NGX_HTTP_SPACES_DOCUMENT];
+
+    ngx_err_t                      err;
+    const char                    *failed;     /* what, for the log */
+} ngx_http_spaces_recorder_task_t;
+
+
+typedef struct {
+    ngx_pool_t                    *pool;
+    char                          *name;
+    ngx_str_t                      document;
+    ngx_err_t                      err;
+} ngx_http_spaces_amend_t;
+
+
+struct ngx_http_spaces_recorder_s {
+    ngx_http_spaces_room_t        *room;
+    ngx_http_spaces_main_conf_t   *smcf;
+    ngx_pool_t                    *pool;
+    ngx_thread_task_t             *task;
+
+    ngx_http_spaces_recorder_pt    handler;
+    void                          *data;
+
+    int64_t                        wrote;      /* ms, monotonic */
+    int64_t                        synced;
+
+    unsigned                       busy:1;
+    unsigned                       failed:1;
+    unsigned                       closing:1;
+};
+
+
+static ngx_int_t ngx_http_spaces_recorder_post(ngx_http_spaces_recorder_t *rec,
+    void (*handler)(void *data, ngx_log_t *log));
+static void ngx_http_spaces_recorder_done(ngx_event_t *ev);
+static void ngx_http_spaces_recorder_check(ngx_http_spaces_recorder_t *rec);
+
+static void ngx_http_spaces_recorder_open_task(void *data, ngx_log_t *log);
+static void ngx_http_spaces_recorder_write_task(void *data, ngx_log_t *log);
+static void ngx_http_spaces_recorder_close_task(void *data, ngx_log_t *log);
+static void ngx_http_spaces_recorder_publish_task(void *data, ngx_log_t *log);
+static void ngx_http_spaces_recorder_forget_task(void *data, ngx_log_t *log);
+
+static ngx_int_t ngx_http_spaces_recorder_repair(
+    ngx_http_spaces_recorder_task_t *t);
+static void ngx_http_spaces_amend_task(void *data, ngx_log_t *log);
+static void ngx_http_spaces_amend_done(ngx_event_t *ev);
+
+static ngx_inline void
+ngx_http_spaces_recorder_error(ngx_http_spaces_recorder_task_t *t,
+    const char *failed)
+{
+    t->err = ngx_errno;
+    t->failed = failed;
+}
+
+
+ngx_http_spaces_recorder_t *
+ngx_http_spaces_recorder_open(ngx_http_spaces_main_conf_t *smcf,
+    ngx_http_spaces_room_t *room, ngx_uint_t resume,
+    ngx_http_spaces_recorder_pt handler, void *data)
+{
+    ngx_str_t                         id;
+    ngx_pool_t                       *pool;
+    ngx_http_spaces_recorder_t       *rec;
+    ngx_http_spaces_recorder_task_t  *t;
+
+    pool = ngx_create_pool(4096, ngx_cycle->log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    rec = ngx_pcalloc(pool, sizeof(ngx_http_spaces_recorder_t));
+    if (rec == NULL) {
+        goto failed;
+    }
+
+    rec->task = ngx_thread_task_alloc(pool,
+                                     sizeof(ngx_http_spaces_recorder_task_t));
+    if (rec->task == NULL) {
+        goto failed;
+    }
+
+    rec->smcf = smcf;
+    rec->room = room;
+    rec->pool = pool;
+    rec->handler = handler;
+    rec->data = data;
+
+    rec->task->event.data = rec;
+    rec->task->event.handler = ngx_http_spaces_recorder_done;
+
+    id = room->sn.str;
+    t = rec->task->ctx;
+
+    t->fd = NGX_INVALID_FILE;
+    t->pages = room->pages;
+    t->resume = resume;
+    t->starting = (room->state == NGX_HTTP_SPACES_ROOM_STARTING);
+    t->min_free = smcf->min_free;
+
+    t->live = (char *) ngx_http_spaces_live_path(&smcf->path, &id, ".opus",
+                                                 pool).data;
+    t->live_json = (char *) ngx_http_spaces_live_path(&smcf->path, &id,
+                                                      ".json", pool).data;
+    t->recording = (char *) ngx_http_spaces_recording_path(&smcf->path, &id,
+                                                           ".opus", pool).data;
+    t->recording_json = (char *) ngx_http_spaces_recording_path(&smcf->path,
+                                                   &id, ".json", pool).data;
+
+    if (t->live == NULL || t->live_json == NULL || t->recording == NULL
+        || t->recording_json == NULL)
+    {
+        goto failed;
+    }
+
+    t->document_len = room->document_len;
+    ngx_memcpy(t->document, room->document, t->document_len);
+
+    if (ngx_http_spaces_recorder_post(rec, ngx_http_spaces_recorder_open_task)
+        != NGX_OK)
+    {
+        goto failed;
+    }
+
+    return rec;
+
+failed:
+
+    ngx_destroy_pool(pool);
+
+    return NULL;
+}
+
+
+ngx_uint_t
+ngx_http_spaces_recorder_idle(ngx_http_spaces_recorder_t *rec)
+{
+    return !rec->busy;
+}
+
+
+ngx_uint_t
+ngx_http_spaces_recorder_failed(ngx_http_spaces_recorder_t *rec)
+{
+    return rec->failed;
+}
+
+
+ngx_uint_t
+ngx_http_spaces_recorder_no_space(ngx_http_spaces_recorder_t *rec)
+{
+    ngx_http_spaces_recorder_task_t  *t;
+
+    t = rec->task->ctx;
+
+    return t->err == ENOSPC || t->err == EDQUOT;
+}
+
+
+void
+ngx_http_spaces_recorder_run(ngx_http_spaces_recorder_t *rec)
+{
+    int64_t                           now;
+    uint64_t                          head;
+    ngx_http_spaces_room_t           *room;
+    ngx_http_spaces_recorder_task_t  *t;
+
+    if (rec->failed || rec->closing) {
+        return;
+    }
+
+    room = rec->room;
+    head = ngx_http_spaces_room_playout(room)->head;
+
+    if (head - room->written > NGX_HTTP_SPACES_PAGES) {
+        rec->failed = 1;
+        ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0,
+                      "recording of space %V stops: the disk under "
+                      "\"%V\" is too slow or stalled; what was written "
+                      "is kept", &room->sn.str, &rec->smcf->path);
+        return;
+    }
+
+    now = ngx_http_spaces_monotonic();
+
+    if (rec->busy || now < rec->wrote + NGX_HTTP_SPACES_WRITE) {
+        return;
+    }
+
+    t = rec->task->ctx;
+
+    t->from = room->written;
+    t->to = head;
+    t->sync = (now >= rec->synced + NGX_HTTP_SPACES_SYNC);
+
+    if (t->from == t->to && !t->sync) {
+        return;
+    }
+
+    rec->wrote = now;
+
+    if (t->sync) {
+        rec->synced = now;
+    }
+
+    /* a full queue of tasks is tried again at the next tick */
+
+    (void) ngx_http_spaces_recorder_post(rec,
+                                         ngx_http_spaces_recorder_write_task);
+}
+
+
+ngx_int_t
+ngx_http_spaces_recorder_close(ngx_http_spaces_recorder_t *rec)
+{
+    ngx_http_spaces_room_t           *room;
+    ngx_http_spaces_recorder_task_t  *t;
+
+    if (rec->busy) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_spaces_recorder_run(rec);
+
+    if (rec->busy) {
+        return NGX_ERROR;
+    }
+
+    rec->closing = 1;
+
+    room = rec->room;
+    t = rec->task->ctx;
+
+    t->from = room->written;
+    t->to = ngx_http_spaces_room_playout(room)->head;
+    t->sync = 1;
+    t->repair = rec->failed;
+    t->size = (off_t) t->to;
+    t->granule = ngx_http_spaces_room_playout(room)->granule;
+
+    return ngx_http_spaces_recorder_post(rec,
+                                         ngx_http_spaces_recorder_close_task);
+}
+
+
+void
+ngx_http_spaces_recorder_measure(ngx_http_spaces_recorder_t *rec, off_t *size,
+    int64_t *granule)
+{
+    ngx_http_spaces_recorder_task_t  *t;
+
+    t = rec->task->ctx;
+
+    *size = t->size;
+    *granule = t->granule;
+}
+
+
+ngx_int_t
+ngx_http_spaces_recorder_publish(ngx_http_spaces_recorder_t *rec,
+    ngx_str_t *document)
+{
+    ngx_http_spaces_recorder_task_t  *t;
+
+    t = rec->task->ctx;
+
+    t->document_len = document->len;
+    ngx_memcpy(t->document, document->data, document->len);
+
+    return ngx_http_spaces_recorder_post(rec,
+                                      ngx_http_spaces_recorder_publish_task);
+}
+
+
+ngx_int_t
+ngx_http_spaces_recorder_forget(ngx_http_spaces_recorder_t *rec)
+{
+    return ngx_http_spaces_recorder_post(rec,
+                                       ngx_http_spaces_recorder_forget_task);
+}
+
+
+void
+ngx_http_spaces_recorder_leave(ngx_http_spaces_recorder_t *rec)
+{
+    ngx_http_spaces_recorder_task_t  *t;
+
+    if (rec->failed || rec->closing) {
+        return;
+    }
+
+    t = rec->task->ctx;
+
+    if (t->fd == NGX_INVALID_FILE || t->err) {
+        return;
+    }
+
+    /* the threads are gone, what they had begun is done or done again */
+
+    t->from = rec->room->written;
+    t->to = ngx_http_spaces_room_playout(rec->room)->head;
+    t->sync = 1;
+
+    ngx_http_spaces_recorder_write_task(t, ngx_cycle->log);
+
+    rec->busy = 0;
+    ngx_http_spaces_recorder_check(rec);
+
+    if (!rec->failed) {
+        rec->room->written = t->to;
+    }
+}
+
+
+void
+ngx_http_spaces_recorder_free(ngx_http_spaces_recorder_t *rec)
+{
+    ngx_http_spaces_recorder_task_t  *t;
+
+    t = rec->task->ctx;
+
+    if (t->fd != NGX_INVALID_FILE && ngx_close_file(t->fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno,
+                      ngx_close_file_n " \"%s\" failed", t->live);
+    }
+
+    ngx_destroy_pool(rec->pool);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_recorder_post(ngx_http_spaces_recorder_t *rec,
+    void (*handler)(void *data, ngx_log_t *log))
+{
+    rec->task->handler = handler;
+
+    if (ngx_thread_task_post(rec->smcf->thread_pool, rec->task) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rec->busy = 1;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_spaces_recorder_done(ngx_event_t *ev)
+{
+    ngx_http_spaces_recorder_t       *rec = ev->data;
+    ngx_http_spaces_recorder_task_t  *t;
+
+    rec->busy = 0;
+
+    t = rec->task->ctx;
+
+    ngx_http_spaces_recorder_check(rec);
+
+    if (!rec->failed && rec->room->written < t->to) {
+        rec->room->written = t->to;
+    }
+
+    rec->handler(rec->data);
+}
+
+
+/* an error of a task, told once */
+
+static void
+ngx_http_spaces_recorder_check(ngx_http_spaces_recorder_t *rec)
+{
+    ngx_http_spaces_recorder_task_t  *t;
+
+    t = rec->task->ctx;
+
+    if (t->failed == NULL) {
+        return;
+    }
+
+    rec->failed = 1;
+
+    ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, t->err,
+                  "recording of space %V stops: %s failed under \"%V\"%s",
+                  &rec->room->sn.str, t->failed, &rec->smcf->path,
+                  ngx_http_spaces_recorder_no_space(rec)
+                  ? "; free some space, or lower \"spaces_min_free\"" : "");
+
+    t->failed = NULL;
+}
+
+
+static void
+ngx_http_spaces_recorder_open_task(void *data, ngx_log_t *log)
+{
+    int                               flags;
+    struct statvfs                    fs;
+    ngx_http_spaces_recorder_task_t  *t = data;
+
+    if (!t->resume) {
+
+        if (statvfs(t->live, &fs) == -1) {
+
+            /* the file isn't there yet, its folder should be */
+
+            char   *slash;
+
+            slash = strrchr(t->live, '/');
+            *slash = '\0';
+
+            if (statvfs(t->live, &fs) == -1) {
+                ngx_http_spaces_recorder_error(t, "statvfs() of live/");
+                *slash = '/';
+                return;
+            }
+
+            *slash = '/';
+        }
+
+        if ((off_t) fs.f_bavail * (off_t) fs.f_frsize < t->min_free) {
+            t->err = ENOSPC;
+            t->failed = "the check of \"spaces_min_free\"";
+            return;
+        }
+
+        if (ngx_http_spaces_write_file(t->live_json, t->document,
+                                       t->document_len)
+            != NGX_OK)
+        {
+            ngx_http_spaces_recorder_error(t, "writing live/<id>.json");
+            return;
+        }
+    }
+
+    flags = O_RDWR|O_CLOEXEC;
+
+    if (!t->resume) {
+        flags |= O_CREAT|O_EXCL;
+
+    } else if (t->starting) {
+        flags |= O_CREAT;
+    }
+
+    t->fd = open(t->live, flags, NGX_FILE_OWNER_ACCESS);
+
+    if (t->fd == NGX_INVALID_FILE && t->resume && ngx_errno == NGX_ENOENT) {
+
+        /* the owner before had come as far as to publish it */
+
+        t->fd = open(t->recording, O_RDWR|O_CLOEXEC);
+    }
+
+    if (t->fd == NGX_INVALID_FILE) {
+        ngx_http_spaces_recorder_error(t, "open() of live/<id>.opus");
+
+        if (!t->resume) {
+            (void) unlink(t->live_json);
+        }
+    }
+}
+
+
+static void
+ngx_http_spaces_recorder_write_task(void *data, ngx_log_t *log)
+{
+    size_t                            start, len;
+    ssize_t                           n;
+    uint64_t                          at;
+    ngx_http_spaces_recorder_task_t  *t = data;
+
+    for (at = t->from; at < t->to; at += (uint64_t) n) {
+
+        start = (size_t) (at % NGX_HTTP_SPACES_PAGES);
+        len = ngx_min((size_t) (t->to - at), NGX_HTTP_SPACES_PAGES - start);
+
+        n = pwrite(t->fd, t->pages + start, len, (off_t) at);
+
+        if (n == -1) {
+
+            if (ngx_errno == NGX_EINTR) {
+                n = 0;
+                continue;
+            }
+
+            ngx_http_spaces_recorder_error(t, "pwrite()");
+            return;
+        }
+    }
+
+    if (t->sync && fdatasync(t->fd) == -1) {
+        ngx_http_spaces_recorder_error(t, "fdatasync()");
+    }
+}
+
+
+static void
+ngx_http_spaces_recorder_close_task(void *data, ngx_log_t *log)
+{
+    ngx_http_spaces_recorder_task_t  *t = data;
+
+    if (!t->repair) {
+        ngx_http_spaces_recorder_write_task(t, log);
+
+        if (t->failed == NULL) {
+            return;
+        }
+
+        t->repair = 1;
+    }
+
+    if (ngx_http_spaces_recorder_repair(t) != NGX_OK) {
+        t->size = 0;
+        t->granule = 0;
+    }
+}
+
+
+/* what got to the disk becomes a file of its own right */
+
+static ngx_int_t
+ngx_http_spaces_recorder_repair(ngx_http_spaces_recorder_task_t *t)
+{
+    spaces_ogg_tail_t  tail;
+
+    if (t->fd == NGX_INVALID_FILE
+        || spaces_ogg_tail_find(t->fd, &tail) != 0
+        || spaces_ogg_tail_cut(t->fd, &tail) != 0
+        || spaces_ogg_tail_close(t->fd, &tail) != 0)
+    {
+        return NGX_ERROR;
+    }
+
+    (void) fdatasync(t->fd);
+
+    t->size = tail.end;
+    t->granule = tail.granule;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_spaces_recorder_publish_task(void *data, ngx_log_t *log)
+{
+    ngx_http_spaces_recorder_task_t  *t = data;
+
+    if (ngx_http_spaces_make_folder(t->recording) != NGX_OK) {
+        ngx_http_spaces_recorder_error(t, "mkdir() of recordings/<xx>");
+        t->size = 0;
+        return;
+    }
+
+    if (ngx_http_spaces_write_file(t->recording_json, t->document,
+                                   t->document_len)
+        != NGX_OK)
+    {
+        ngx_http_spaces_recorder_error(t, "writing recordings/<id>.json");
+        t->size = 0;
+        return;
+    }
+
+    if (ngx_http_spaces_move_file(t->live, t->recording) != NGX_OK) {
+        ngx_http_spaces_recorder_error(t, "rename() of live/<id>.opus");
+        t->size = 0;
+    }
+}
+
+
+static void
+ngx_http_spaces_recorder_forget_task(void *data, ngx_log_t *log)
+{
+    ngx_http_spaces_recorder_task_t  *t = data;
+
+    ngx_http_spaces_sync_folder(t->recording);
+
+    (void) unlink(t->live_json);
+
+    ngx_http_spaces_sync_folder(t->live);
+}
+
+
+void
+ngx_http_spaces_recorder_amend(ngx_http_spaces_main_conf_t *smcf,
+    ngx_http_spaces_space_t *space)
+{
+    ngx_pool_t               *pool;
+    ngx_thread_task_t        *task;
+    ngx_http_spaces_amend_t  *amend;
+
+    pool = ngx_create_pool(NGX_HTTP_SPACES_DOCUMENT, ngx_cycle->log);
+    if (pool == NULL) {
+        return;
+    }
+
+    task = ngx_thread_task_alloc(pool, sizeof(ngx_http_spaces_amend_t));
+    if (task == NULL) {
+        ngx_destroy_pool(pool);
+        return;
+    }
+
+    amend = task->ctx;
+    amend->pool = pool;
+    amend->document = ngx_http_spaces_space_document(space, pool);
+    amend->name = (char *) ngx_http_spaces_recording_path(&smcf->path,
+                                                          &space->id, ".json",
+                                                          pool).data;
+
+    task->handler = ngx_http_spaces_amend_task;
+    task->event.handler = ngx_http_spaces_amend_done;
+    task->event.data = amend;
+
+    if (amend->document.data == NULL || amend->name == NULL
+        || ngx_thread_task_post(smcf->thread_pool, task) != NGX_OK)
+    {
+        ngx_destroy_pool(pool);
+    }
+}
+
+
+static void
+ngx_http_spaces_amend_task(void *data, ngx_log_t *log)
+{
+    ngx_http_spaces_amend_t  *amend = data;
+
+    if (ngx_http_spaces_write_file(amend->name, amend->document.data,
+                                   amend->document.len)
+        != NGX_OK)
+    {
+        amend->err = ngx_errno;
+    }
+}
+
+
+static void
+ngx_http_spaces_amend_done(ngx_event_t *ev)
+{
+    ngx_http_spaces_amend_t  *amend = ev->data;
+
+    if (amend->err) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, amend->err,
+                      "writing \"%s\" failed: Redis knows better than the "
+                      "disk now", amend->name);
+    }
+
+    ngx_destroy_pool(amend->pool);
+}

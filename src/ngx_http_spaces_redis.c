@@ -1,0 +1,873 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ */
+
+
+#include "ngx_http_spaces_redis.h"
+
+
+/* the pause before the next attempt, ms: doubled each time, half of it random */
+#define NGX_HTTP_SPACES_REDIS_MIN_PAUSE  100
+#define NGX_HTTP_SPACES_REDIS_MAX_PAUSE  5000
+
+
+struct ngx_http_spaces_redis_op_s {
+    ngx_queue_t                      queue;
+    ngx_msec_t                       deadline;
+    ngx_http_spaces_redis_pt         handler;
+    void                            *data;
+    ngx_http_spaces_redis_t         *redis;
+};
+
+
+typedef struct {
+    ngx_http_spaces_redis_t         *redis;
+    redisAsyncContext               *ac;
+    redisAsyncContext               *attached;     /* to the connection */
+    ngx_connection_t                *connection;   /* around hiredis's fd */
+    ngx_event_t                      pause;
+    ngx_event_t                      timeout;      /* of connecting */
+    ngx_msec_t                       wait;
+    const char                      *purpose;
+    unsigned                         connected:1;
+    unsigned                         complained:1;
+} ngx_http_spaces_redis_link_t;
+
+
+struct ngx_http_spaces_redis_s {
+    ngx_http_spaces_main_conf_t     *smcf;
+    ngx_http_spaces_redis_change_pt  change;
+
+    ngx_http_spaces_redis_link_t     commands;
+    ngx_http_spaces_redis_link_t     changes;
+
+    ngx_queue_t                      ops;          /* oldest first */
+    ngx_event_t                      timeout;      /* of the oldest */
+    unsigned                         closing:1;
+};
+
+
+static void ngx_http_spaces_redis_link_init(ngx_http_spaces_redis_link_t *link,
+    ngx_http_spaces_redis_t *redis, const char *purpose);
+static void ngx_http_spaces_redis_connect(ngx_http_spaces_redis_link_t *link);
+static ngx_int_t ngx_http_spaces_redis_attach(
+    ngx_http_spaces_redis_link_t *link);
+static ngx_int_t ngx_http_spaces_redis_greet(
+    ngx_http_spaces_redis_link_t *link);
+static void ngx_http_spaces_redis_retry(ngx_http_spaces_redis_link_t *link);
+static void ngx_http_spaces_redis_drop(ngx_http_spaces_redis_link_t *link);
+static void ngx_http_spaces_redis_on_connect(const redisAsyncContext *ac,
+    int status);
+static void ngx_http_spaces_redis_on_disconnect(const redisAsyncContext *ac,
+    int status);
+static void ngx_http_spaces_redis_on_greet(redisAsyncContext *ac, void *reply,
+    void *data);
+static void ngx_http_spaces_redis_on_message(redisAsyncContext *ac,
+    void *reply, void *data);
+static void ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *reply,
+    void *data);
+static void ngx_http_spaces_redis_lost(ngx_http_spaces_redis_link_t *link,
+    const char *why);
+
+static void ngx_http_spaces_redis_read_handler(ngx_event_t *ev);
+static void ngx_http_spaces_redis_write_handler(ngx_event_t *ev);
+static void ngx_http_spaces_redis_pause_handler(ngx_event_t *ev);
+static void ngx_http_spaces_redis_connect_timeout(ngx_event_t *ev);
+static void ngx_http_spaces_redis_command_timeout(ngx_event_t *ev);
+
+static void ngx_http_spaces_redis_add_read(void *data);
+static void ngx_http_spaces_redis_del_read(void *data);
+static void ngx_http_spaces_redis_add_write(void *data);
+static void ngx_http_spaces_redis_del_write(void *data);
+static void ngx_http_spaces_redis_cleanup(void *data);
+
+static ngx_http_spaces_redis_op_t *ngx_http_spaces_redis_op(
+    ngx_http_spaces_redis_t *redis, ngx_http_spaces_redis_pt handler,
+    void *data);
+static ngx_int_t ngx_http_spaces_redis_send(ngx_http_spaces_redis_t *redis,
+    ngx_uint_t argc, ngx_str_t *argv, ngx_http_spaces_redis_op_t *op);
+static void ngx_http_spaces_redis_time(ngx_http_spaces_redis_t *redis);
+
+
+ngx_http_spaces_redis_t *
+ngx_http_spaces_redis_create(ngx_http_spaces_main_conf_t *smcf,
+    ngx_http_spaces_redis_change_pt change)
+{
+    ngx_http_spaces_redis_t  *redis;
+
+    redis = ngx_pcalloc(ngx_cycle->pool, sizeof(ngx_http_spaces_redis_t));
+    if (redis == NULL) {
+        return NULL;
+    }
+
+    redis->smcf = smcf;
+    redis->change = change;
+
+    ngx_queue_init(&redis->ops);
+
+    redis->timeout.handler = ngx_http_spaces_redis_command_timeout;
+    redis->timeout.data = redis;
+    redis->timeout.log = ngx_cycle->log;
+
+    ngx_http_spaces_redis_link_init(&redis->commands, redis, "commands");
+    ngx_http_spaces_redis_link_init(&redis->changes, redis, "changes");
+
+    ngx_http_spaces_redis_connect(&redis->commands);
+    ngx_http_spaces_redis_connect(&redis->changes);
+
+    return redis;
+}
+
+
+static void
+ngx_http_spaces_redis_link_init(ngx_http_spaces_redis_link_t *link,
+    ngx_http_spaces_redis_t *redis, const char *purpose)
+{
+    link->redis = redis;
+    link->purpose = purpose;
+    link->wait = NGX_HTTP_SPACES_REDIS_MIN_PAUSE;
+
+    link->pause.handler = ngx_http_spaces_redis_pause_handler;
+    link->pause.data = link;
+    link->pause.log = ngx_cycle->log;
+    link->pause.cancelable = 1;
+
+    link->timeout.handler = ngx_http_spaces_redis_connect_timeout;
+    link->timeout.data = link;
+    link->timeout.log = ngx_cycle->log;
+    link->timeout.cancelable = 1;
+}
+
+
+void
+ngx_http_spaces_redis_destroy(ngx_http_spaces_redis_t *redis)
+{
+    ngx_queue_t                 *q;
+    ngx_http_spaces_redis_op_t  *op;
+
+    redis->closing = 1;
+
+    for (q = ngx_queue_head(&redis->ops);
+         q != ngx_queue_sentinel(&redis->ops);
+         q = ngx_queue_next(q))
+    {
+        op = ngx_queue_data(q, ngx_http_spaces_redis_op_t, queue);
+        op->handler = NULL;
+    }
+
+    ngx_http_spaces_redis_drop(&redis->commands);
+    ngx_http_spaces_redis_drop(&redis->changes);
+
+    if (redis->timeout.timer_set) {
+        ngx_del_timer(&redis->timeout);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_spaces_redis_ready(ngx_http_spaces_redis_t *redis)
+{
+    return redis->commands.connected;
+}
+
+
+ngx_http_spaces_redis_op_t *
+ngx_http_spaces_redis_command(ngx_http_spaces_redis_t *redis, ngx_uint_t argc,
+    ngx_str_t *argv, ngx_http_spaces_redis_pt handler, void *data)
+{
+    ngx_http_spaces_redis_op_t  *op;
+
+    if (redis->commands.ac == NULL) {
+        return NULL;
+    }
+
+    op = ngx_http_spaces_redis_op(redis, handler, data);
+    if (op == NULL) {
+        return NULL;
+    }
+
+    if (ngx_http_spaces_redis_send(redis, argc, argv, op) != NGX_OK) {
+        ngx_free(op);
+        return NULL;
+    }
+
+    ngx_queue_insert_tail(&redis->ops, &op->queue);
+    ngx_http_spaces_redis_time(redis);
+
+    return op;
+}
+
+
+ngx_http_spaces_redis_op_t *
+ngx_http_spaces_redis_transaction(ngx_http_spaces_redis_t *redis,
+    ngx_array_t *commands, ngx_http_spaces_redis_pt handler, void *data)
+{
+    ngx_uint_t    i;
+    ngx_array_t  *command;
+
+    static ngx_str_t  multi = ngx_string("MULTI");
+    static ngx_str_t  exec = ngx_string("EXEC");
+
+    if (redis->commands.ac == NULL
+        || ngx_http_spaces_redis_send(redis, 1, &multi, NULL) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    command = commands->elts;
+
+    for (i = 0; i < commands->nelts; i++) {
+
+        if (ngx_http_spaces_redis_send(redis, command[i].nelts,
+                                       command[i].elts, NULL)
+            != NGX_OK)
+        {
+            /* half a transaction is never executed: start over */
+
+            ngx_http_spaces_redis_lost(&redis->commands, "no memory");
+            return NULL;
+        }
+    }
+
+    return ngx_http_spaces_redis_command(redis, 1, &exec, handler, data);
+}
+
+
+void
+ngx_http_spaces_redis_cancel(ngx_http_spaces_redis_op_t *op)
+{
+    op->handler = NULL;
+}
+
+
+ngx_str_t
+ngx_http_spaces_redis_key(ngx_http_spaces_main_conf_t *smcf, ngx_pool_t *pool,
+    const char *format, ...)
+{
+    size_t      len;
+    va_list     args;
+    u_char     *last, *end;
+    ngx_str_t   key, *prefix;
+
+    prefix = &smcf->redis_conf.prefix;
+
+    /* names in keys are topics, hosts and languages: bounded elsewhere */
+
+    len = prefix->len + NGX_MAX_PATH;
+
+    key.data = ngx_pnalloc(pool, len);
+    if (key.data == NULL) {
+        ngx_str_null(&key);
+        return key;
+    }
+
+    end = key.data + len;
+    last = ngx_cpymem(key.data, prefix->data, prefix->len);
+
+    va_start(args, format);
+    last = ngx_vslprintf(last, end, format, args);
+    va_end(args);
+
+    key.len = last - key.data;
+
+    return key;
+}
+
+
+ngx_array_t *
+ngx_http_spaces_redis_add(ngx_array_t *commands, ngx_uint_t n, ...)
+{
+    va_list       args;
+    ngx_array_t  *command;
+
+    command = ngx_array_push(commands);
+    if (command == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(command, commands->pool, n, sizeof(ngx_str_t))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    va_start(args, n);
+
+    while (n--) {
+        if (ngx_http_spaces_redis_push(command, va_arg(args, ngx_str_t *))
+            != NGX_OK)
+        {
+            va_end(args);
+            return NULL;
+        }
+    }
+
+    va_end(args);
+
+    return command;
+}
+
+
+ngx_int_t
+ngx_http_spaces_redis_push(ngx_array_t *command, ngx_str_t *arg)
+{
+    ngx_str_t  *s;
+
+    s = ngx_array_push(command);
+    if (s == NULL) {
+        return NGX_ERROR;
+    }
+
+    *s = *arg;
+
+    return NGX_OK;
+}
+
+
+static ngx_http_spaces_redis_op_t *
+ngx_http_spaces_redis_op(ngx_http_spaces_redis_t *redis,
+    ngx_http_spaces_redis_pt handler, void *data)
+{
+    ngx_http_spaces_redis_op_t  *op;
+
+    /* it outlives the request that waits for it */
+
+    op = ngx_alloc(sizeof(ngx_http_spaces_redis_op_t), ngx_cycle->log);
+    if (op == NULL) {
+        return NULL;
+    }
+
+    op->deadline = ngx_current_msec + redis->smcf->redis_conf.timeout;
+    op->handler = handler;
+    op->data = data;
+    op->redis = redis;
+
+    return op;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_redis_send(ngx_http_spaces_redis_t *redis, ngx_uint_t argc,
+    ngx_str_t *argv, ngx_http_spaces_redis_op_t *op)
+{
+    int           rc;
+    size_t       *lens;
+    ngx_uint_t    i;
+    const char  **args;
+
+    args = ngx_alloc(argc * (sizeof(char *) + sizeof(size_t)),
+                     ngx_cycle->log);
+    if (args == NULL) {
+        return NGX_ERROR;
+    }
+
+    lens = (size_t *) (args + argc);
+
+    for (i = 0; i < argc; i++) {
+        args[i] = argv[i].len ? (char *) argv[i].data : "";
+        lens[i] = argv[i].len;
+    }
+
+    rc = redisAsyncCommandArgv(redis->commands.ac,
+                               op ? ngx_http_spaces_redis_on_reply : NULL, op,
+                               (int) argc, args, lens);
+
+    ngx_free(args);
+
+    return rc == REDIS_OK ? NGX_OK : NGX_ERROR;
+}
+
+
+/* the oldest command under way decides when patience ends */
+
+static void
+ngx_http_spaces_redis_time(ngx_http_spaces_redis_t *redis)
+{
+    ngx_msec_int_t               left;
+    ngx_http_spaces_redis_op_t  *op;
+
+    if (ngx_queue_empty(&redis->ops)) {
+
+        if (redis->timeout.timer_set) {
+            ngx_del_timer(&redis->timeout);
+        }
+
+        return;
+    }
+
+    if (redis->timeout.timer_set) {
+        return;
+    }
+
+    op = ngx_queue_data(ngx_queue_head(&redis->ops),
+                        ngx_http_spaces_redis_op_t, queue);
+
+    left = (ngx_msec_int_t) (op->deadline - ngx_current_msec);
+
+    ngx_add_timer(&redis->timeout, left > 0 ? (ngx_msec_t) left : 1);
+}
+
+
+static void
+ngx_http_spaces_redis_command_timeout(ngx_event_t *ev)
+{
+    ngx_http_spaces_redis_t     *redis = ev->data;
+    ngx_http_spaces_redis_op_t  *op;
+
+    if (ngx_queue_empty(&redis->ops)) {
+        return;
+    }
+
+    op = ngx_queue_data(ngx_queue_head(&redis->ops),
+                        ngx_http_spaces_redis_op_t, queue);
+
+    if ((ngx_msec_int_t) (op->deadline - ngx_current_msec) > 0) {
+        ngx_http_spaces_redis_time(redis);
+        return;
+    }
+
+    /* replies come in order, so all that follow are late as well */
+
+    ngx_http_spaces_redis_lost(&redis->commands, "no answer in time");
+}
+
+
+static void
+ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *r, void *data)
+{
+    redisReply                  *reply = r;
+    ngx_http_spaces_redis_op_t  *op = data;
+
+    ngx_queue_remove(&op->queue);
+
+    if (reply && reply->type == REDIS_REPLY_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "redis %V refused a command: %*s",
+                      &op->redis->smcf->redis_conf.name,
+                      (size_t) ngx_min(reply->len, 200), reply->str);
+        reply = NULL;
+    }
+
+    if (!op->redis->closing) {
+        ngx_http_spaces_redis_time(op->redis);
+    }
+
+    if (op->handler) {
+        op->handler(op->data, reply);
+    }
+
+    ngx_free(op);
+}
+
+
+static void
+ngx_http_spaces_redis_connect(ngx_http_spaces_redis_link_t *link)
+{
+    redisAsyncContext             *ac;
+    ngx_http_spaces_redis_conf_t  *conf;
+
+    conf = &link->redis->smcf->redis_conf;
+
+    link->connected = 0;
+
+    ac = conf->port ? redisAsyncConnect((char *) conf->host.data, conf->port)
+                    : redisAsyncConnectUnix((char *) conf->host.data);
+
+    if (ac == NULL) {
+        ngx_http_spaces_redis_retry(link);
+        return;
+    }
+
+    if (ac->err) {
+        link->ac = ac;
+        ac->data = NULL;
+        ngx_http_spaces_redis_lost(link, ac->errstr);
+        return;
+    }
+
+    ac->data = link;
+    link->ac = ac;
+
+    if (ngx_http_spaces_redis_attach(link) != NGX_OK) {
+        ngx_http_spaces_redis_lost(link, "no free connection");
+        return;
+    }
+
+    (void) redisAsyncSetDisconnectCallback(ac,
+                                         ngx_http_spaces_redis_on_disconnect);
+    (void) redisAsyncSetConnectCallback(ac, ngx_http_spaces_redis_on_connect);
+
+    ngx_add_timer(&link->timeout, conf->timeout);
+
+    if (ngx_http_spaces_redis_greet(link) != NGX_OK) {
+        ngx_http_spaces_redis_lost(link, "no memory");
+    }
+}
+
+
+static ngx_int_t
+ngx_http_spaces_redis_attach(ngx_http_spaces_redis_link_t *link)
+{
+    ngx_connection_t   *c;
+    redisAsyncContext  *ac;
+
+    ac = link->ac;
+
+    c = ngx_get_connection(ac->c.fd, ngx_cycle->log);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+
+    c->data = link;
+    c->log = ngx_cycle->log;
+    c->read->log = c->log;
+    c->write->log = c->log;
+
+    c->read->handler = ngx_http_spaces_redis_read_handler;
+    c->write->handler = ngx_http_spaces_redis_write_handler;
+
+    /* neither "idle" nor a reason for a leaving worker to stay or complain */
+
+    c->read->channel = 1;
+    c->write->channel = 1;
+
+    link->connection = c;
+    link->attached = ac;
+
+    ac->ev.data = link;
+    ac->ev.addRead = ngx_http_spaces_redis_add_read;
+    ac->ev.delRead = ngx_http_spaces_redis_del_read;
+    ac->ev.addWrite = ngx_http_spaces_redis_add_write;
+    ac->ev.delWrite = ngx_http_spaces_redis_del_write;
+    ac->ev.cleanup = ngx_http_spaces_redis_cleanup;
+
+    return NGX_OK;
+}
+
+
+/* the first commands of a connection, sent before it stands */
+
+static ngx_int_t
+ngx_http_spaces_redis_greet(ngx_http_spaces_redis_link_t *link)
+{
+    int                            rc;
+    redisAsyncContext             *ac;
+    ngx_http_spaces_redis_conf_t  *conf;
+
+    ac = link->ac;
+    conf = &link->redis->smcf->redis_conf;
+
+    if (conf->password.len && conf->user.len) {
+        rc = redisAsyncCommand(ac, ngx_http_spaces_redis_on_greet, link,
+                               "AUTH %b %b",
+                               conf->user.data, conf->user.len,
+                               conf->password.data, conf->password.len);
+
+    } else if (conf->password.len) {
+        rc = redisAsyncCommand(ac, ngx_http_spaces_redis_on_greet, link,
+                               "AUTH %b",
+                               conf->password.data, conf->password.len);
+
+    } else {
+        rc = REDIS_OK;
+    }
+
+    if (rc == REDIS_OK && conf->db) {
+        rc = redisAsyncCommand(ac, ngx_http_spaces_redis_on_greet, link,
+                               "SELECT %d", (int) conf->db);
+    }
+
+    if (rc == REDIS_OK && link == &link->redis->changes) {
+        rc = redisAsyncCommand(ac, ngx_http_spaces_redis_on_message, link,
+                               "SUBSCRIBE %bchanged",
+                               conf->prefix.data, conf->prefix.len);
+
+    } else if (rc == REDIS_OK) {
+        rc = redisAsyncCommand(ac, ngx_http_spaces_redis_on_greet, link,
+                               "PING");
+    }
+
+    return rc == REDIS_OK ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_http_spaces_redis_on_connect(const redisAsyncContext *ac, int status)
+{
+    ngx_http_spaces_redis_link_t  *link = ac->data;
+
+    if (status == REDIS_OK) {
+        return;
+    }
+
+    /* hiredis frees the context by itself, after this */
+
+    link->ac = NULL;
+    ngx_http_spaces_redis_lost(link, ac->errstr);
+}
+
+
+static void
+ngx_http_spaces_redis_on_disconnect(const redisAsyncContext *ac, int status)
+{
+    ngx_http_spaces_redis_link_t  *link = ac->data;
+
+    if (link == NULL || link->ac != ac) {
+        return;
+    }
+
+    link->ac = NULL;
+    ngx_http_spaces_redis_lost(link, status == REDIS_OK ? "closed"
+                                                        : ac->errstr);
+}
+
+
+static void
+ngx_http_spaces_redis_on_greet(redisAsyncContext *ac, void *r, void *data)
+{
+    redisReply                    *reply = r;
+    ngx_http_spaces_redis_link_t  *link = data;
+
+    if (reply == NULL || link->ac != ac) {
+        return;
+    }
+
+    if (reply->type == REDIS_REPLY_ERROR) {
+
+        /* LOADING passes, a wrong password does not: both are tried again */
+
+        ngx_http_spaces_redis_lost(link, reply->str);
+        return;
+    }
+
+    if (ngx_strcmp(reply->str, "PONG") == 0 && !link->connected) {
+        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                      "redis %V is connected",
+                      &link->redis->smcf->redis_conf.name);
+
+        link->connected = 1;
+        link->complained = 0;
+        link->wait = NGX_HTTP_SPACES_REDIS_MIN_PAUSE;
+
+        if (link->timeout.timer_set) {
+            ngx_del_timer(&link->timeout);
+        }
+    }
+}
+
+
+static void
+ngx_http_spaces_redis_on_message(redisAsyncContext *ac, void *r, void *data)
+{
+    ngx_str_t                      id;
+    redisReply                    *reply = r;
+    ngx_http_spaces_redis_link_t  *link = data;
+
+    if (reply == NULL || link->ac != ac) {
+        return;
+    }
+
+    if (reply->type == REDIS_REPLY_ERROR) {
+        ngx_http_spaces_redis_lost(link, reply->str);
+        return;
+    }
+
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3) {
+        return;
+    }
+
+    if (!link->connected) {
+        link->connected = 1;
+        link->complained = 0;
+        link->wait = NGX_HTTP_SPACES_REDIS_MIN_PAUSE;
+
+        if (link->timeout.timer_set) {
+            ngx_del_timer(&link->timeout);
+        }
+    }
+
+    if (reply->element[2]->type != REDIS_REPLY_STRING) {
+        return;
+    }
+
+    id.data = (u_char *) reply->element[2]->str;
+    id.len = reply->element[2]->len;
+
+    link->redis->change(link->redis->smcf, &id);
+}
+
+
+/* whatever went wrong: leave the connection, and come back later */
+
+static void
+ngx_http_spaces_redis_lost(ngx_http_spaces_redis_link_t *link,
+    const char *why)
+{
+    if (!link->complained && !link->redis->closing) {
+        link->complained = 1;
+
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "redis %V is not to be had for %s: %s; live audio goes "
+                      "on, what needs Redis is answered with 503 until it is "
+                      "back", &link->redis->smcf->redis_conf.name,
+                      link->purpose, why);
+    }
+
+    ngx_http_spaces_redis_drop(link);
+    ngx_http_spaces_redis_retry(link);
+}
+
+
+static void
+ngx_http_spaces_redis_drop(ngx_http_spaces_redis_link_t *link)
+{
+    redisAsyncContext  *ac;
+
+    ac = link->ac;
+
+    link->ac = NULL;
+    link->connected = 0;
+
+    if (link->timeout.timer_set) {
+        ngx_del_timer(&link->timeout);
+    }
+
+    if (link->pause.timer_set) {
+        ngx_del_timer(&link->pause);
+    }
+
+    if (ac) {
+        /* all callbacks are called with no reply; inside one it is put off */
+        redisAsyncFree(ac);
+    }
+}
+
+
+static void
+ngx_http_spaces_redis_retry(ngx_http_spaces_redis_link_t *link)
+{
+    ngx_msec_t  wait;
+
+    if (link->redis->closing || ngx_exiting || ngx_terminate
+        || link->pause.timer_set)
+    {
+        return;
+    }
+
+    wait = link->wait / 2 + (ngx_msec_t) ngx_random() % (link->wait / 2 + 1);
+
+    link->wait = ngx_min(link->wait * 2, NGX_HTTP_SPACES_REDIS_MAX_PAUSE);
+
+    ngx_add_timer(&link->pause, wait);
+}
+
+
+static void
+ngx_http_spaces_redis_pause_handler(ngx_event_t *ev)
+{
+    ngx_http_spaces_redis_connect(ev->data);
+}
+
+
+static void
+ngx_http_spaces_redis_connect_timeout(ngx_event_t *ev)
+{
+    ngx_http_spaces_redis_lost(ev->data, "no connection in time");
+}
+
+
+static void
+ngx_http_spaces_redis_read_handler(ngx_event_t *ev)
+{
+    ngx_connection_t              *c = ev->data;
+    ngx_http_spaces_redis_link_t  *link = c->data;
+
+    if (link->ac) {
+        redisAsyncHandleRead(link->ac);
+    }
+}
+
+
+static void
+ngx_http_spaces_redis_write_handler(ngx_event_t *ev)
+{
+    ngx_connection_t              *c = ev->data;
+    ngx_http_spaces_redis_link_t  *link = c->data;
+
+    if (link->ac) {
+        redisAsyncHandleWrite(link->ac);
+    }
+}
+
+
+/* level-triggered: hiredis reads 16 KB at a time, and stops there */
+
+static void
+ngx_http_spaces_redis_add_read(void *data)
+{
+    ngx_http_spaces_redis_link_t  *link = data;
+
+    if (!link->connection->read->active) {
+        (void) ngx_add_event(link->connection->read, NGX_READ_EVENT,
+                             NGX_LEVEL_EVENT);
+    }
+}
+
+
+static void
+ngx_http_spaces_redis_del_read(void *data)
+{
+    ngx_http_spaces_redis_link_t  *link = data;
+
+    if (link->connection->read->active) {
+        (void) ngx_del_event(link->connection->read, NGX_READ_EVENT, 0);
+    }
+}
+
+
+static void
+ngx_http_spaces_redis_add_write(void *data)
+{
+    ngx_http_spaces_redis_link_t  *link = data;
+
+    if (!link->connection->write->active) {
+        (void) ngx_add_event(link->connection->write, NGX_WRITE_EVENT,
+                             NGX_LEVEL_EVENT);
+    }
+}
+
+
+static void
+ngx_http_spaces_redis_del_write(void *data)
+{
+    ngx_http_spaces_redis_link_t  *link = data;
+
+    if (link->connection->write->active) {
+        (void) ngx_del_event(link->connection->write, NGX_WRITE_EVENT, 0);
+    }
+}
+
+
+/* the descriptor is closed here: hiredis must not do it again */
+
+static void
+ngx_http_spaces_redis_cleanup(void *data)
+{
+    ngx_connection_t              *c;
+    ngx_http_spaces_redis_link_t  *link = data;
+
+    if (link == NULL || link->connection == NULL) {
+        return;
+    }
+
+    c = link->connection;
+
+    link->attached->c.fd = -1;
+    link->attached->ev.data = NULL;
+
+    link->attached = NULL;
+    link->connection = NULL;
+
+    ngx_close_connection(c);
+}

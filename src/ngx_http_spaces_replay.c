@@ -1,0 +1,364 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ *
+ * Recordings by Range: once it is settled that the caller may hear one, it is
+ * served as nginx serves any file.
+ */
+
+
+#include "ngx_http_spaces_handlers.h"
+#include "ngx_http_spaces_store.h"
+
+
+static ngx_int_t ngx_http_spaces_replay_loaded(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_replay_open(ngx_http_request_t *r,
+    ngx_str_t *path, ngx_open_file_info_t *of);
+static ngx_int_t ngx_http_spaces_replay_headers(ngx_http_request_t *r,
+    ngx_open_file_info_t *of, ngx_uint_t shared);
+static ngx_int_t ngx_http_spaces_replay_etag(ngx_http_request_t *r,
+    ngx_open_file_info_t *of);
+static ngx_int_t ngx_http_spaces_replay_disposition(ngx_http_request_t *r);
+
+
+ngx_int_t
+ngx_http_spaces_replay_handler(ngx_http_request_t *r)
+{
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+
+        if (ngx_http_spaces_header_cstr(r, "Allow", "GET, HEAD") != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_METHOD,
+                                       "a recording is read with GET");
+    }
+
+    if (ngx_http_spaces_identify(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_begin(r,
+               ngx_http_spaces_load(r, ngx_http_spaces_replay_loaded));
+}
+
+
+static ngx_int_t
+ngx_http_spaces_replay_loaded(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    rc = ngx_http_spaces_require_visible(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (!ngx_http_spaces_may_hear(ctx)) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_FORBIDDEN,
+                                       "this Space is heard with a ticket");
+    }
+
+    rc = ngx_http_spaces_require_recording(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    return ngx_http_spaces_replay_send(r,
+               ctx->hash.len != 0
+               || ctx->space->visibility != NGX_HTTP_SPACES_PUBLIC);
+}
+
+
+ngx_int_t
+ngx_http_spaces_require_recording(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t    *ctx;
+    ngx_http_spaces_space_t  *space;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    space = ctx->space;
+
+    switch (space->recording) {
+
+    case NGX_HTTP_SPACES_DELETED:
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_GONE_DELETED,
+                                       "the host has deleted it");
+
+    case NGX_HTTP_SPACES_EXPIRED:
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_GONE_EXPIRED,
+                                       "its time is over");
+    }
+
+    if (space->state != NGX_HTTP_SPACES_ENDED) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_ENDED,
+                                       "there is a recording as soon as the "
+                                       "Space has ended");
+    }
+
+    if (space->recording != NGX_HTTP_SPACES_AVAILABLE) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_RECORDED,
+                                       "there is nothing to replay");
+    }
+
+    /* the day has come, whether or not the file has been moved yet */
+
+    if (space->expires_at <= ngx_http_spaces_now()) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_GONE_EXPIRED,
+                                       "its time is over");
+    }
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_spaces_replay_send(ngx_http_request_t *r, ngx_uint_t shared)
+{
+    ngx_int_t                     rc;
+    ngx_buf_t                    *b;
+    ngx_str_t                     path;
+    ngx_chain_t                   out;
+    ngx_open_file_info_t          of;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    path = ngx_http_spaces_recording_path(&smcf->path, &ctx->id, ".opus",
+                                          r->pool);
+    if (path.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_spaces_replay_open(r, &path, &of);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_spaces_replay_headers(r, &of, shared) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    r->root_tested = !r->error_page;
+    r->allow_ranges = 1;
+
+    /* all is allocated before the header is sent */
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->file = ngx_pcalloc(r->pool, sizeof(ngx_file_t));
+    if (b->file == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_HTTP_RANGE_NOT_SATISFIABLE) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_RANGE,
+                                       "the recording has %O bytes", of.size);
+    }
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b->file_pos = 0;
+    b->file_last = of.size;
+
+    b->in_file = b->file_last ? 1 : 0;
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    b->file->fd = of.fd;
+    b->file->name = path;
+    b->file->log = r->connection->log;
+    b->file->directio = of.is_directio;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+/* by the location's own settings: "open_file_cache", "directio" and so on */
+
+static ngx_int_t
+ngx_http_spaces_replay_open(ngx_http_request_t *r, ngx_str_t *path,
+    ngx_open_file_info_t *of)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    ngx_memzero(of, sizeof(ngx_open_file_info_t));
+
+    of->read_ahead = clcf->read_ahead;
+    of->directio = clcf->directio;
+    of->valid = clcf->open_file_cache_valid;
+    of->min_uses = clcf->open_file_cache_min_uses;
+    of->errors = clcf->open_file_cache_errors;
+    of->events = clcf->open_file_cache_events;
+
+    if (ngx_http_set_disable_symlinks(r, clcf, path, of) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_open_cached_file(clcf->open_file_cache, path, of, r->pool)
+        != NGX_OK)
+    {
+        if (of->err == 0) {
+            return NGX_ERROR;
+        }
+
+        ngx_log_error(NGX_LOG_CRIT, r->connection->log, of->err,
+                      "%s \"%V\" failed: Redis says that this recording is "
+                      "available", of->failed, path);
+
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_STORAGE,
+                                       "the recording can't be read now");
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_replay_headers(ngx_http_request_t *r,
+    ngx_open_file_info_t *of, ngx_uint_t shared)
+{
+    u_char                 *p;
+    int64_t                 age;
+    ngx_str_t               value;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_length_n = of->size;
+    r->headers_out.last_modified_time = of->mtime;
+
+    ngx_str_set(&r->headers_out.content_type, "audio/ogg");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    if (ngx_http_spaces_replay_etag(r, of) != NGX_OK
+        || ngx_http_spaces_replay_disposition(r) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (shared) {
+        return ngx_http_spaces_header_private(r);
+    }
+
+    age = (ctx->space->expires_at - ngx_http_spaces_now()) / 1000;
+
+    p = ngx_pnalloc(r->pool, sizeof("public, max-age=") + NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.data = p;
+    value.len = ngx_sprintf(p, "public, max-age=%L", ngx_max(age, 0)) - p;
+
+    return ngx_http_spaces_header(r, "Cache-Control", &value);
+}
+
+
+/* strong: a recording's bytes are those of its id, for good */
+
+static ngx_int_t
+ngx_http_spaces_replay_etag(ngx_http_request_t *r, ngx_open_file_info_t *of)
+{
+    ngx_table_elt_t        *etag;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    etag = ngx_list_push(&r->headers_out.headers);
+    if (etag == NULL) {
+        return NGX_ERROR;
+    }
+
+    etag->hash = 1;
+    ngx_str_set(&etag->key, "ETag");
+
+#if (nginx_version >= 1023000)
+    etag->next = NULL;
+#endif
+
+    etag->value.data = ngx_pnalloc(r->pool, NGX_OFF_T_LEN + ctx->id.len + 3);
+    if (etag->value.data == NULL) {
+        etag->hash = 0;
+        return NGX_ERROR;
+    }
+
+    etag->value.len = ngx_sprintf(etag->value.data, "\"%V-%xO\"", &ctx->id,
+                                  of->size)
+                      - etag->value.data;
+
+    r->headers_out.etag = etag;
+
+    return NGX_OK;
+}
+
+
+/* "?download=1": a file with the title as its name (RFC 6266, 5) */
+
+static ngx_int_t
+ngx_http_spaces_replay_disposition(ngx_http_request_t *r)
+{
+    u_char                 *p;
+    size_t                  len;
+    uintptr_t               escape;
+    ngx_str_t               value, *title;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    if (ngx_http_arg(r, (u_char *) "download", 8, &value) != NGX_OK
+        || value.len != 1 || value.data[0] != '1')
+    {
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    title = &ctx->space->title;
+
+    escape = 2 * ngx_escape_uri(NULL, title->data, title->len,
+                                NGX_ESCAPE_URI_COMPONENT);
+
+    len = sizeof("attachment; filename=\".opus\"; filename*=UTF-8''.opus")
+          + ctx->id.len + title->len + escape;
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.data = p;
+
+    p = ngx_sprintf(p, "attachment; filename=\"%V.opus\"; "
+                    "filename*=UTF-8''", &ctx->id);
+    p = (u_char *) ngx_escape_uri(p, title->data, title->len,
+                                  NGX_ESCAPE_URI_COMPONENT);
+    p = ngx_cpymem(p, ".opus", sizeof(".opus") - 1);
+
+    value.len = p - value.data;
+
+    return ngx_http_spaces_header(r, "Content-Disposition", &value);
+}

@@ -1,0 +1,197 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ *
+ * What every handler shares: who is calling, what they may do, and the
+ * answers.
+ */
+
+
+#ifndef _NGX_HTTP_SPACES_REQUEST_H_INCLUDED_
+#define _NGX_HTTP_SPACES_REQUEST_H_INCLUDED_
+
+
+#include "ngx_http_spaces_module.h"
+#include "ngx_http_spaces_redis.h"
+#include "ngx_http_spaces_space.h"
+#include "ngx_http_spaces_zone.h"
+
+
+#define NGX_HTTP_SPACES_TOKEN_HASH  64      /* SHA-256 in hexadecimal */
+#define NGX_HTTP_SPACES_TOKEN_ID    20      /* of these; a token's public id */
+
+#define NGX_HTTP_SPACES_MAX_TITLE   200     /* characters, labels likewise */
+#define NGX_HTTP_SPACES_MAX_NAME    64      /* names and topics */
+
+
+typedef enum {
+    NGX_HTTP_SPACES_NOBODY = 0,
+    NGX_HTTP_SPACES_SHARE,
+    NGX_HTTP_SPACES_TICKET,
+    NGX_HTTP_SPACES_SPEAKER,
+    NGX_HTTP_SPACES_HOST
+} ngx_http_spaces_role_e;
+
+
+typedef enum {
+    NGX_HTTP_SPACES_BAD_REQUEST = 0,
+    NGX_HTTP_SPACES_BAD_JSON,
+    NGX_HTTP_SPACES_UNKNOWN_FIELD,
+    NGX_HTTP_SPACES_BAD_FIELD,
+    NGX_HTTP_SPACES_BAD_AUDIO,
+    NGX_HTTP_SPACES_UNAUTHORIZED,
+    NGX_HTTP_SPACES_FORBIDDEN,
+    NGX_HTTP_SPACES_FOREIGN_ORIGIN,
+    NGX_HTTP_SPACES_HOSTING_OFF,
+    NGX_HTTP_SPACES_RECORDING_OFF,
+    NGX_HTTP_SPACES_NOT_FOUND,
+    NGX_HTTP_SPACES_NOT_RECORDED,
+    NGX_HTTP_SPACES_BAD_METHOD,
+    NGX_HTTP_SPACES_TIMEOUT,
+    NGX_HTTP_SPACES_NOT_LIVE,
+    NGX_HTTP_SPACES_NOT_ENDED,
+    NGX_HTTP_SPACES_OVER,
+    NGX_HTTP_SPACES_BEGUN,
+    NGX_HTTP_SPACES_SPEAKING,
+    NGX_HTTP_SPACES_GONE_DELETED,
+    NGX_HTTP_SPACES_GONE_EXPIRED,
+    NGX_HTTP_SPACES_TOO_LARGE,
+    NGX_HTTP_SPACES_NOT_JSON,
+    NGX_HTTP_SPACES_NOT_OPUS,
+    NGX_HTTP_SPACES_BAD_RANGE,
+    NGX_HTTP_SPACES_INTERNAL,
+    NGX_HTTP_SPACES_NO_REDIS,
+    NGX_HTTP_SPACES_NO_ROOM,
+    NGX_HTTP_SPACES_NO_STORAGE,
+    NGX_HTTP_SPACES_NO_SPACE
+} ngx_http_spaces_problem_e;
+
+
+/* a token as Redis holds it; its secret is known to its holder alone */
+
+typedef struct {
+    ngx_str_t                  space;
+    ngx_http_spaces_role_e     kind;
+    ngx_str_t                  label;
+    int64_t                    created_at;   /* ms */
+    int64_t                    expires_at;   /* ms */
+} ngx_http_spaces_token_t;
+
+
+/* a step of a request; NGX_AGAIN if another will follow by itself */
+typedef ngx_int_t (*ngx_http_spaces_step_pt)(ngx_http_request_t *r);
+
+typedef ngx_int_t (*ngx_http_spaces_reply_pt)(ngx_http_request_t *r,
+    redisReply *reply);
+
+
+typedef struct {
+    ngx_str_t                    id;         /* of the Space */
+    ngx_str_t                    user;       /* "spaces_user", may be empty */
+
+    /* the token that came with the request, hashed; len is 0 if none did */
+    ngx_str_t                    hash;
+    ngx_http_spaces_token_t     *token;      /* NULL: none, or not known */
+
+    ngx_http_spaces_space_t     *space;      /* NULL: there is none */
+    ngx_http_spaces_role_e       role;
+
+    ngx_uint_t                   in_room;    /* "room" is set */
+    ngx_http_spaces_room_info_t  room;
+
+    ngx_http_spaces_step_pt      step;       /* when it is loaded */
+    ngx_http_spaces_reply_pt     reply;      /* when Redis has answered */
+    ngx_http_spaces_redis_op_t  *op;
+
+    json_t                      *body;
+    ngx_str_t                    share_token;  /* while its URL is built */
+    void                        *data;       /* the handler's */
+
+    unsigned                     fresh:1;    /* nothing from the cache */
+    unsigned                     by_token:1; /* the role is the token's */
+    unsigned                     masked:1;
+} ngx_http_spaces_ctx_t;
+
+
+/* the context of a request, made when it is first asked for; NULL on error */
+ngx_http_spaces_ctx_t *ngx_http_spaces_get_ctx(ngx_http_request_t *r);
+
+/*
+ * Who is calling: sets "user" and "hash".  In the location of share links the
+ * target is the token, elsewhere it is the Space's id.
+ */
+ngx_int_t ngx_http_spaces_identify(ngx_http_request_t *r);
+
+/* after loading: what the caller is to the Space */
+void ngx_http_spaces_assign_role(ngx_http_request_t *r);
+
+/* may they know that it exists, may they hear it */
+ngx_uint_t ngx_http_spaces_may_see(ngx_http_spaces_ctx_t *ctx);
+ngx_uint_t ngx_http_spaces_may_hear(ngx_http_spaces_ctx_t *ctx);
+
+/*
+ * NGX_DECLINED if they may go on, or the answer: this Space isn't theirs to
+ * know of; to change
+ */
+ngx_int_t ngx_http_spaces_require_visible(ngx_http_request_t *r);
+ngx_int_t ngx_http_spaces_require_host(ngx_http_request_t *r);
+
+/* likewise: not a write by identity from a foreign page */
+ngx_int_t ngx_http_spaces_require_origin(ngx_http_request_t *r);
+
+/* a directive's value for this request: neither empty nor "0" nor "off" */
+ngx_uint_t ngx_http_spaces_is_on(ngx_http_request_t *r,
+    ngx_http_complex_value_t *value);
+
+/*
+ * A fresh secret of 192 random bits, and its hash as stored.  NGX_ERROR
+ * without memory or randomness.
+ */
+ngx_int_t ngx_http_spaces_new_token(ngx_pool_t *pool, ngx_str_t *secret,
+    ngx_str_t *hash);
+
+/* a fresh id of a Space */
+ngx_int_t ngx_http_spaces_new_id(ngx_pool_t *pool, ngx_str_t *id);
+
+/* characters in UTF-8; NGX_ERROR if it isn't */
+ngx_int_t ngx_http_spaces_utf8_length(ngx_str_t *s);
+
+/* replaces every token in the request line with stars, for the logs */
+ngx_int_t ngx_http_spaces_mask(ngx_http_request_t *r);
+
+
+/* the answers; each returns what the handler is to return */
+
+/* takes over the reference to the JSON; 500 if it is NULL */
+ngx_int_t ngx_http_spaces_answer(ngx_http_request_t *r, ngx_uint_t status,
+    json_t *json);
+
+ngx_int_t ngx_http_spaces_problem(ngx_http_request_t *r,
+    ngx_http_spaces_problem_e problem, const char *format, ...);
+
+/* a body of that type, whole; the data lives as long as the request */
+ngx_int_t ngx_http_spaces_send(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, ngx_str_t *body);
+
+ngx_int_t ngx_http_spaces_header(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value);
+ngx_int_t ngx_http_spaces_header_cstr(ngx_http_request_t *r, const char *name,
+    const char *value);
+
+/* "private, no-store" and no referrer: for all that a token opens */
+ngx_int_t ngx_http_spaces_header_private(ngx_http_request_t *r);
+
+/* the status and title of a problem as a line: for raw connections */
+ngx_uint_t ngx_http_spaces_problem_status(ngx_http_spaces_problem_e problem);
+
+/*
+ * For a content handler: rc of its first step.  Keeps the request if more
+ * steps follow.
+ */
+ngx_int_t ngx_http_spaces_begin(ngx_http_request_t *r, ngx_int_t rc);
+
+/* for an event: rc of a later step; finalizes unless more follow */
+void ngx_http_spaces_continue(ngx_http_request_t *r, ngx_int_t rc);
+
+
+#endif /* _NGX_HTTP_SPACES_REQUEST_H_INCLUDED_ */

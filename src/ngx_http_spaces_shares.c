@@ -1,0 +1,582 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ *
+ * The API's share links: mint, list, revoke.
+ */
+
+
+#include "ngx_http_spaces_body.h"
+#include "ngx_http_spaces_handlers.h"
+#include "ngx_http_spaces_store.h"
+
+
+/* what a request for links remembers: hashes as Redis listed them */
+
+typedef struct {
+    ngx_array_t                hashes;     /* of ngx_str_t */
+    ngx_str_t                  hash;       /* of the one that is meant */
+    ngx_http_spaces_token_t    token;      /* the one being minted */
+} ngx_http_spaces_shares_t;
+
+
+static ngx_int_t ngx_http_spaces_shares_created(ngx_http_request_t *r,
+    redisReply *reply);
+static ngx_int_t ngx_http_spaces_shares_members(ngx_http_request_t *r,
+    ngx_http_spaces_reply_pt reply);
+static ngx_int_t ngx_http_spaces_shares_keep(ngx_http_request_t *r,
+    redisReply *reply);
+static ngx_int_t ngx_http_spaces_shares_listed(ngx_http_request_t *r,
+    redisReply *reply);
+static ngx_int_t ngx_http_spaces_shares_read(ngx_http_request_t *r,
+    redisReply *reply);
+static void ngx_http_spaces_shares_forget(ngx_http_request_t *r,
+    ngx_array_t *gone);
+static void ngx_http_spaces_shares_forgotten(void *data, redisReply *reply);
+static ngx_int_t ngx_http_spaces_shares_found(ngx_http_request_t *r,
+    redisReply *reply);
+static ngx_int_t ngx_http_spaces_shares_checked(ngx_http_request_t *r,
+    redisReply *reply);
+static ngx_int_t ngx_http_spaces_shares_revoked(ngx_http_request_t *r,
+    redisReply *reply);
+static ngx_int_t ngx_http_spaces_shares_unknown(ngx_http_request_t *r);
+
+
+ngx_int_t
+ngx_http_spaces_shares_create(ngx_http_request_t *r)
+{
+    int64_t                       ttl, limit;
+    ngx_int_t                     rc;
+    ngx_array_t                  *commands;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_space_t      *space;
+    ngx_http_spaces_shares_t     *shares;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    static const char  *names[] = { "ttl", "label", NULL };
+
+    rc = ngx_http_spaces_require_visible(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+    space = ctx->space;
+
+    /* what anybody hears any user may pass on */
+
+    rc = (space->visibility == NGX_HTTP_SPACES_PUBLIC && ctx->user.len)
+         ? ngx_http_spaces_require_origin(r)
+         : ngx_http_spaces_require_host(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    shares = ngx_pcalloc(r->pool, sizeof(ngx_http_spaces_shares_t));
+    if (shares == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->data = shares;
+
+    if (ngx_http_spaces_body_only(r, names, &rc) != NGX_OK) {
+        return rc;
+    }
+
+    if (space->state == NGX_HTTP_SPACES_ENDED) {
+        rc = ngx_http_spaces_require_recording(r);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
+
+    /* no longer than there is something to hear */
+
+    shares->token.created_at = ngx_http_spaces_now();
+
+    limit = space->state == NGX_HTTP_SPACES_ENDED
+            ? space->expires_at
+            : shares->token.created_at + space->replay_ttl * 1000;
+
+    ttl = 0;
+
+    switch (ngx_http_spaces_body_integer(r, "ttl", 1, 1000000000, &ttl, &rc)) {
+
+    case NGX_OK:
+        shares->token.expires_at = ngx_min(limit, shares->token.created_at
+                                                  + ttl * 1000);
+        break;
+
+    case NGX_DECLINED:
+        shares->token.expires_at = limit;
+        break;
+
+    default:
+        return rc;
+    }
+
+    if (ngx_http_spaces_body_text(r, "label", NGX_HTTP_SPACES_MAX_TITLE,
+                                  &shares->token.label, &rc)
+        == NGX_ABORT)
+    {
+        return rc;
+    }
+
+    shares->token.space = space->id;
+    shares->token.kind = NGX_HTTP_SPACES_SHARE;
+
+    commands = ngx_array_create(r->pool, 8, sizeof(ngx_array_t));
+
+    if (commands == NULL
+        || ngx_http_spaces_new_token(r->pool, &ctx->share_token, &shares->hash)
+           != NGX_OK
+        || ngx_http_spaces_store_add_token(smcf, commands, &shares->hash,
+                                           &shares->token)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_request_transaction(r, commands,
+                                              ngx_http_spaces_shares_created);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_shares_created(ngx_http_request_t *r, redisReply *reply)
+{
+    json_t                      *json;
+    ngx_str_t                    id, url;
+    ngx_http_spaces_ctx_t       *ctx;
+    ngx_http_spaces_shares_t    *shares;
+    ngx_http_spaces_loc_conf_t  *slcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
+
+    shares = ctx->data;
+
+    id = shares->hash;
+    id.len = NGX_HTTP_SPACES_TOKEN_ID;
+
+    if (ngx_http_complex_value(r, slcf->share_url, &url) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    json = json_pack("{s:o, s:o, s:o, s:o}",
+                     "id", ngx_http_spaces_json_string(&id),
+                     "token", ngx_http_spaces_json_string(&ctx->share_token),
+                     "url", ngx_http_spaces_json_string(&url),
+                     "expires_at",
+                     ngx_http_spaces_json_time(shares->token.expires_at));
+
+    ngx_str_null(&ctx->share_token);
+
+    return ngx_http_spaces_answer(r, NGX_HTTP_CREATED, json);
+}
+
+
+/* the hashes of all tokens of the Space */
+
+static ngx_int_t
+ngx_http_spaces_shares_members(ngx_http_request_t *r,
+    ngx_http_spaces_reply_pt reply)
+{
+    ngx_str_t                     argv[2];
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    ngx_str_set(&argv[0], "SMEMBERS");
+    argv[1] = ngx_http_spaces_tokens_key(smcf, r->pool, &ctx->id);
+
+    if (argv[1].data == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_request_command(r, 2, argv, reply);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_shares_keep(ngx_http_request_t *r, redisReply *reply)
+{
+    size_t                     i;
+    ngx_str_t                 *hash, member;
+    ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_shares_t  *shares;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    shares = ctx->data;
+
+    if (reply->type != REDIS_REPLY_ARRAY
+        || ngx_array_init(&shares->hashes, r->pool, reply->elements + 1,
+                          sizeof(ngx_str_t))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < reply->elements; i++) {
+
+        if (reply->element[i]->type != REDIS_REPLY_STRING
+            || reply->element[i]->len != NGX_HTTP_SPACES_TOKEN_HASH)
+        {
+            continue;
+        }
+
+        member.data = (u_char *) reply->element[i]->str;
+        member.len = NGX_HTTP_SPACES_TOKEN_HASH;
+
+        hash = ngx_array_push(&shares->hashes);
+        if (hash == NULL) {
+            return NGX_ERROR;
+        }
+
+        hash->len = member.len;
+        hash->data = ngx_pstrdup(r->pool, &member);
+        if (hash->data == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_spaces_shares_list(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    rc = ngx_http_spaces_require_host(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    ctx->data = ngx_pcalloc(r->pool, sizeof(ngx_http_spaces_shares_t));
+    if (ctx->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_shares_members(r, ngx_http_spaces_shares_listed);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_shares_listed(ngx_http_request_t *r, redisReply *reply)
+{
+    ngx_str_t                     key, *hash;
+    ngx_uint_t                    i;
+    ngx_array_t                  *commands;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_shares_t     *shares;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    static ngx_str_t  hgetall = ngx_string("HGETALL");
+
+    if (ngx_http_spaces_shares_keep(r, reply) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+    shares = ctx->data;
+
+    commands = ngx_array_create(r->pool, shares->hashes.nelts + 1,
+                                sizeof(ngx_array_t));
+    if (commands == NULL) {
+        return NGX_ERROR;
+    }
+
+    hash = shares->hashes.elts;
+
+    for (i = 0; i < shares->hashes.nelts; i++) {
+        key = ngx_http_spaces_token_key(smcf, r->pool, &hash[i]);
+
+        if (key.data == NULL
+            || ngx_http_spaces_redis_add(commands, 2, &hgetall, &key) == NULL)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_spaces_request_transaction(r, commands,
+                                               ngx_http_spaces_shares_read);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_shares_read(ngx_http_request_t *r, redisReply *reply)
+{
+    json_t                    *list;
+    ngx_str_t                 *hash, *old, id;
+    ngx_uint_t                 i;
+    ngx_array_t               *gone;
+    ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_token_t   *token;
+    ngx_http_spaces_shares_t  *shares;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    shares = ctx->data;
+
+    if (reply->type != REDIS_REPLY_ARRAY
+        || reply->elements != shares->hashes.nelts)
+    {
+        return NGX_ERROR;
+    }
+
+    gone = ngx_array_create(r->pool, 4, sizeof(ngx_str_t));
+    if (gone == NULL) {
+        return NGX_ERROR;
+    }
+
+    list = json_array();
+    hash = shares->hashes.elts;
+
+    for (i = 0; i < shares->hashes.nelts; i++) {
+
+        token = ngx_http_spaces_store_token(reply->element[i], r->pool);
+
+        if (token == NULL) {
+
+            /* expired: Redis dropped the token, not its place in the set */
+
+            old = ngx_array_push(gone);
+            if (old) {
+                *old = hash[i];
+            }
+
+            continue;
+        }
+
+        if (token->kind != NGX_HTTP_SPACES_SHARE) {
+            continue;
+        }
+
+        id = hash[i];
+        id.len = NGX_HTTP_SPACES_TOKEN_ID;
+
+        (void) json_array_append_new(list,
+                     json_pack("{s:o, s:o, s:o, s:o}",
+                               "id", ngx_http_spaces_json_string(&id),
+                               "label", token->label.len
+                                   ? ngx_http_spaces_json_string(&token->label)
+                                   : json_null(),
+                               "created_at",
+                               ngx_http_spaces_json_time(token->created_at),
+                               "expires_at",
+                               ngx_http_spaces_json_time(token->expires_at)));
+    }
+
+    ngx_http_spaces_shares_forget(r, gone);
+
+    return ngx_http_spaces_answer(r, NGX_HTTP_OK,
+                                  json_pack("{s:o}", "shares", list));
+}
+
+
+static void
+ngx_http_spaces_shares_forget(ngx_http_request_t *r, ngx_array_t *gone)
+{
+    ngx_str_t                    *argv, *hash;
+    ngx_uint_t                    i;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    if (gone->nelts == 0) {
+        return;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    argv = ngx_palloc(r->pool, (gone->nelts + 2) * sizeof(ngx_str_t));
+    if (argv == NULL) {
+        return;
+    }
+
+    ngx_str_set(&argv[0], "SREM");
+    argv[1] = ngx_http_spaces_tokens_key(smcf, r->pool, &ctx->id);
+    hash = gone->elts;
+
+    for (i = 0; i < gone->nelts; i++) {
+        argv[i + 2] = hash[i];
+    }
+
+    if (argv[1].data) {
+        (void) ngx_http_spaces_redis_command(smcf->redis, gone->nelts + 2,
+                                             argv,
+                                             ngx_http_spaces_shares_forgotten,
+                                             NULL);
+    }
+}
+
+
+static void
+ngx_http_spaces_shares_forgotten(void *data, redisReply *reply)
+{
+    /* if it failed, the next list will try again */
+}
+
+
+ngx_int_t
+ngx_http_spaces_shares_revoke(ngx_http_request_t *r, ngx_str_t *id)
+{
+    ngx_int_t                  rc;
+    ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_shares_t  *shares;
+
+    rc = ngx_http_spaces_require_host(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    shares = ngx_pcalloc(r->pool, sizeof(ngx_http_spaces_shares_t));
+    if (shares == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (id->len != NGX_HTTP_SPACES_TOKEN_ID) {
+        return ngx_http_spaces_shares_unknown(r);
+    }
+
+    shares->hash = *id;
+    ctx->data = shares;
+
+    return ngx_http_spaces_shares_members(r, ngx_http_spaces_shares_found);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_shares_found(ngx_http_request_t *r, redisReply *reply)
+{
+    ngx_str_t                     argv[2], *hash;
+    ngx_uint_t                    i;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_shares_t     *shares;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    if (ngx_http_spaces_shares_keep(r, reply) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+    shares = ctx->data;
+
+    hash = shares->hashes.elts;
+
+    for (i = 0; i < shares->hashes.nelts; i++) {
+        if (ngx_strncmp(hash[i].data, shares->hash.data, shares->hash.len)
+            == 0)
+        {
+            break;
+        }
+    }
+
+    if (i == shares->hashes.nelts) {
+        return ngx_http_spaces_shares_unknown(r);
+    }
+
+    shares->hash = hash[i];
+
+    ngx_str_set(&argv[0], "HGETALL");
+    argv[1] = ngx_http_spaces_token_key(smcf, r->pool, &shares->hash);
+
+    if (argv[1].data == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_request_command(r, 2, argv,
+                                           ngx_http_spaces_shares_checked);
+}
+
+
+/* the host's own token is in the same set, and is no link */
+
+static ngx_int_t
+ngx_http_spaces_shares_checked(ngx_http_request_t *r, redisReply *reply)
+{
+    ngx_str_t                     key, set;
+    ngx_array_t                  *commands;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_token_t      *token;
+    ngx_http_spaces_shares_t     *shares;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    static ngx_str_t  del = ngx_string("DEL");
+    static ngx_str_t  srem = ngx_string("SREM");
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+    shares = ctx->data;
+
+    token = ngx_http_spaces_store_token(reply, r->pool);
+
+    if (token == NULL || token->kind != NGX_HTTP_SPACES_SHARE) {
+        return ngx_http_spaces_shares_unknown(r);
+    }
+
+    key = ngx_http_spaces_token_key(smcf, r->pool, &shares->hash);
+    set = ngx_http_spaces_tokens_key(smcf, r->pool, &ctx->id);
+    commands = ngx_array_create(r->pool, 4, sizeof(ngx_array_t));
+
+    if (key.data == NULL || set.data == NULL || commands == NULL
+        || ngx_http_spaces_redis_add(commands, 2, &del, &key) == NULL
+        || ngx_http_spaces_redis_add(commands, 3, &srem, &set, &shares->hash)
+           == NULL
+        || ngx_http_spaces_store_add_changed(smcf, commands, &ctx->id)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_request_transaction(r, commands,
+                                              ngx_http_spaces_shares_revoked);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_shares_revoked(ngx_http_request_t *r, redisReply *reply)
+{
+    ngx_int_t                     rc;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    ngx_http_spaces_store_changed(smcf, &ctx->id);
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    r->headers_out.status = NGX_HTTP_NO_CONTENT;
+    r->header_only = 1;
+
+    return ngx_http_send_header(r);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_shares_unknown(ngx_http_request_t *r)
+{
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_FOUND,
+                                   "the Space has no share with this id");
+}

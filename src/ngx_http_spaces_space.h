@@ -1,0 +1,146 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ *
+ * The Space: its fields, and their forms in Redis (a hash), on disk (a JSON
+ * object of the same strings) and in an answer (the contract's JSON).
+ */
+
+
+#ifndef _NGX_HTTP_SPACES_SPACE_H_INCLUDED_
+#define _NGX_HTTP_SPACES_SPACE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <jansson.h>
+
+
+#define NGX_HTTP_SPACES_ID_LEN      20
+
+/* a Space as JSON on disk and in a room is never longer */
+#define NGX_HTTP_SPACES_DOCUMENT    16384
+
+#define NGX_HTTP_SPACES_SCHEDULED   0
+#define NGX_HTTP_SPACES_LIVE        1
+#define NGX_HTTP_SPACES_ENDED       2
+
+#define NGX_HTTP_SPACES_NONE        0
+#define NGX_HTTP_SPACES_RECORDING   1
+#define NGX_HTTP_SPACES_AVAILABLE   2
+#define NGX_HTTP_SPACES_DELETED     3
+#define NGX_HTTP_SPACES_EXPIRED     4
+
+#define NGX_HTTP_SPACES_PUBLIC      0
+#define NGX_HTTP_SPACES_UNLISTED    1
+#define NGX_HTTP_SPACES_TICKETED    2
+
+
+/* times are ms since the epoch, 0 if there is none */
+
+typedef struct {
+    ngx_str_t    id;
+    ngx_str_t    title;
+    ngx_str_t    host;
+    ngx_str_t    topics;           /* a JSON array of strings */
+    ngx_str_t    language;
+    ngx_str_t    price;
+    ngx_str_t    node;
+
+    ngx_uint_t   state;
+    ngx_uint_t   recording;
+    ngx_uint_t   visibility;
+
+    int64_t      record;
+    int64_t      capacity;         /* 0: none given */
+    int64_t      created_at;
+    int64_t      scheduled_at;
+    int64_t      started_at;
+    int64_t      ended_at;
+    int64_t      expires_at;
+    int64_t      hold_until;
+    int64_t      duration;         /* ms */
+    int64_t      bytes;
+    int64_t      listeners;
+    int64_t      replays;
+
+    /* the settings of the location that created it, s */
+    int64_t      replay_ttl;
+    int64_t      hold;
+    int64_t      hold_max;
+    int64_t      reconnect;
+    int64_t      max_duration;
+
+    /* from a running room, never stored */
+    unsigned     host_present:1;
+    unsigned     host_speaking:1;
+} ngx_http_spaces_space_t;
+
+
+/* how the name of a state, a recording or a visibility is spelt */
+extern ngx_str_t  ngx_http_spaces_states[];
+extern ngx_str_t  ngx_http_spaces_recordings[];
+extern ngx_str_t  ngx_http_spaces_visibilities[];
+
+
+/* the index of a name in one of these, NGX_ERROR if it is none */
+ngx_int_t ngx_http_spaces_name_index(ngx_str_t *names, ngx_str_t *name);
+
+/* whether this could be an id: twenty of a-z, 2-7 */
+ngx_uint_t ngx_http_spaces_valid_id(ngx_str_t *id);
+
+/*
+ * Sets the field of that name from its stored form, copied into the pool; a
+ * name that isn't known is passed over.  NGX_ERROR without memory.
+ */
+ngx_int_t ngx_http_spaces_space_set(ngx_http_spaces_space_t *space,
+    ngx_pool_t *pool, ngx_str_t *name, ngx_str_t *value);
+
+/* every field in its stored form: an array of ngx_keyval_t, NULL on error */
+ngx_array_t *ngx_http_spaces_space_fields(ngx_http_spaces_space_t *space,
+    ngx_pool_t *pool);
+
+/* the form on disk; data is NULL on error, or if it were too long */
+ngx_str_t ngx_http_spaces_space_document(ngx_http_spaces_space_t *space,
+    ngx_pool_t *pool);
+
+/* NULL if it isn't such a document */
+ngx_http_spaces_space_t *ngx_http_spaces_space_parse(ngx_str_t *document,
+    ngx_pool_t *pool);
+
+/*
+ * The form in an answer, owned by the caller; "for_host" adds what only the
+ * host is told.  NULL without memory.
+ */
+json_t *ngx_http_spaces_space_json(ngx_http_spaces_space_t *space,
+    ngx_uint_t for_host);
+
+/* a time, ms, as RFC 3339; null for 0 */
+json_t *ngx_http_spaces_json_time(int64_t ms);
+
+/* a string of any bytes; what isn't UTF-8 becomes null */
+json_t *ngx_http_spaces_json_string(ngx_str_t *s);
+
+/* the topics as an array, never NULL but without memory */
+json_t *ngx_http_spaces_space_topics(ngx_http_spaces_space_t *space);
+
+/* <path>/live/<id><suffix>, zero-terminated; data is NULL on error */
+ngx_str_t ngx_http_spaces_live_path(ngx_str_t *path, ngx_str_t *id,
+    const char *suffix, ngx_pool_t *pool);
+
+/* <path>/recordings/<xx>/<id><suffix> */
+ngx_str_t ngx_http_spaces_recording_path(ngx_str_t *path, ngx_str_t *id,
+    const char *suffix, ngx_pool_t *pool);
+
+/* <path>/held/<id><suffix> */
+ngx_str_t ngx_http_spaces_held_path(ngx_str_t *path, ngx_str_t *id,
+    const char *suffix, ngx_pool_t *pool);
+
+/* ms since the epoch */
+int64_t ngx_http_spaces_now(void);
+
+/* ms of the monotonic clock, which all processes share */
+int64_t ngx_http_spaces_monotonic(void);
+
+
+#endif /* _NGX_HTTP_SPACES_SPACE_H_INCLUDED_ */

@@ -1,0 +1,1133 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ */
+
+
+#include "ngx_http_spaces_store.h"
+
+
+/* how long what was read is taken for true, ms; and without Redis at most */
+#define NGX_HTTP_SPACES_FRESH    1000
+#define NGX_HTTP_SPACES_STALE    300000
+
+/* Spaces and tokens that a worker keeps */
+#define NGX_HTTP_SPACES_CACHED   8192
+
+
+typedef struct {
+    ngx_str_node_t              sn;
+    ngx_queue_t                 queue;      /* least recently used last */
+    ngx_pool_t                 *pool;
+    ngx_uint_t                  refs;
+    ngx_msec_t                  sent;       /* when it was asked for */
+
+    /* the counter of changes it was true for */
+    ngx_atomic_t               *counter;
+    ngx_atomic_uint_t           change;
+
+    ngx_http_spaces_space_t    *space;
+    ngx_http_spaces_token_t    *token;
+} ngx_http_spaces_cached_t;
+
+
+struct ngx_http_spaces_store_s {
+    ngx_http_spaces_main_conf_t  *smcf;
+    ngx_rbtree_t                  rbtree;
+    ngx_rbtree_node_t             sentinel;
+    ngx_queue_t                   queue;
+    ngx_uint_t                    n;
+};
+
+
+/* what a load under way remembers */
+
+typedef struct {
+    ngx_str_t                   key;
+    ngx_msec_t                  sent;
+    ngx_atomic_uint_t           change;
+    ngx_atomic_uint_t           changes;     /* of any Space */
+} ngx_http_spaces_loading_t;
+
+
+typedef struct {
+    ngx_http_spaces_saved_pt      handler;
+    void                         *data;
+    ngx_http_spaces_main_conf_t  *smcf;
+    ngx_str_t                     id;
+    u_char                        id_data[NGX_HTTP_SPACES_ID_LEN];
+} ngx_http_spaces_saving_t;
+
+
+static ngx_int_t ngx_http_spaces_load_token(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_load_space(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_loaded(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_fetch(ngx_http_request_t *r, ngx_str_t *key,
+    ngx_str_t *name, ngx_http_spaces_reply_pt reply);
+static ngx_int_t ngx_http_spaces_token_reply(ngx_http_request_t *r,
+    redisReply *reply);
+static ngx_int_t ngx_http_spaces_space_reply(ngx_http_request_t *r,
+    redisReply *reply);
+
+static void ngx_http_spaces_request_handler(void *data, redisReply *reply);
+static ngx_int_t ngx_http_spaces_awaits(ngx_http_request_t *r,
+    ngx_http_spaces_reply_pt reply, ngx_http_spaces_redis_op_t *op);
+static ngx_int_t ngx_http_spaces_unavailable(ngx_http_request_t *r);
+
+static ngx_http_spaces_cached_t *ngx_http_spaces_cache_get(
+    ngx_http_request_t *r, ngx_str_t *key, ngx_uint_t stale);
+static ngx_http_spaces_cached_t *ngx_http_spaces_cache_new(
+    ngx_http_request_t *r, ngx_str_t *key, ngx_msec_t sent);
+static void ngx_http_spaces_cache_insert(ngx_http_spaces_store_t *store,
+    ngx_http_spaces_cached_t *cached);
+static void ngx_http_spaces_cache_remove(ngx_http_spaces_store_t *store,
+    ngx_http_spaces_cached_t *cached);
+static ngx_int_t ngx_http_spaces_cache_hold(ngx_http_request_t *r,
+    ngx_http_spaces_cached_t *cached);
+static void ngx_http_spaces_cache_release(void *data);
+
+static void ngx_http_spaces_saving_handler(void *data, redisReply *reply);
+
+
+#define ngx_http_spaces_all_changes(zone)                                     \
+    (&(zone)->sh->any_change)
+
+
+ngx_http_spaces_store_t *
+ngx_http_spaces_store_create(ngx_http_spaces_main_conf_t *smcf)
+{
+    ngx_http_spaces_store_t  *store;
+
+    store = ngx_pcalloc(ngx_cycle->pool, sizeof(ngx_http_spaces_store_t));
+    if (store == NULL) {
+        return NULL;
+    }
+
+    store->smcf = smcf;
+
+    ngx_rbtree_init(&store->rbtree, &store->sentinel,
+                    ngx_str_rbtree_insert_value);
+    ngx_queue_init(&store->queue);
+
+    return store;
+}
+
+
+void
+ngx_http_spaces_store_changed(ngx_http_spaces_main_conf_t *smcf, ngx_str_t *id)
+{
+    (void) ngx_atomic_fetch_add(
+                          ngx_http_spaces_zone_change(smcf->zone, id), 1);
+    (void) ngx_atomic_fetch_add(&smcf->zone->sh->any_change, 1);
+}
+
+
+ngx_int_t
+ngx_http_spaces_load(ngx_http_request_t *r, ngx_http_spaces_step_pt step)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    ctx->step = step;
+
+    return ngx_http_spaces_load_token(r);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_load_token(ngx_http_request_t *r)
+{
+    ngx_str_t                     key, name;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_cached_t     *cached;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ctx->hash.len == 0) {
+        return ngx_http_spaces_load_space(r);
+    }
+
+    cached = ngx_http_spaces_cache_get(r, &ctx->hash, 0);
+
+    if (cached) {
+        ctx->token = cached->token;
+        return ngx_http_spaces_load_space(r);
+    }
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    key = ctx->hash;
+    name = ngx_http_spaces_token_key(smcf, r->pool, &ctx->hash);
+
+    return ngx_http_spaces_fetch(r, &key, &name, ngx_http_spaces_token_reply);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_token_reply(ngx_http_request_t *r, redisReply *reply)
+{
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_cached_t     *cached;
+    ngx_http_spaces_loading_t    *loading;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    loading = ctx->data;
+
+    if (reply == NULL) {
+        cached = ngx_http_spaces_cache_get(r, &loading->key, 1);
+
+        if (cached == NULL) {
+            return ngx_http_spaces_unavailable(r);
+        }
+
+        ctx->token = cached->token;
+
+        return ngx_http_spaces_load_space(r);
+    }
+
+    cached = ngx_http_spaces_cache_new(r, &loading->key, loading->sent);
+    if (cached == NULL) {
+        return NGX_ERROR;
+    }
+
+    cached->token = ngx_http_spaces_store_token(reply, cached->pool);
+    ctx->token = cached->token;
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    if (cached->token) {
+
+        cached->counter = ngx_http_spaces_zone_change(smcf->zone,
+                                                      &cached->token->space);
+        cached->change = *cached->counter;
+
+        /* if anything changed meanwhile, it may have been this */
+
+        if (*ngx_http_spaces_all_changes(smcf->zone) == loading->changes) {
+            ngx_http_spaces_cache_insert(smcf->store, cached);
+        }
+    }
+
+    return ngx_http_spaces_load_space(r);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_load_space(ngx_http_request_t *r)
+{
+    ngx_str_t                     name;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_cached_t     *cached;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ctx->id.len == 0 && ctx->token) {
+        ctx->id = ctx->token->space;
+    }
+
+    if (!ngx_http_spaces_valid_id(&ctx->id)) {
+        return ngx_http_spaces_loaded(r);
+    }
+
+    cached = ngx_http_spaces_cache_get(r, &ctx->id, 0);
+
+    if (cached) {
+        ctx->space = cached->space;
+        return ngx_http_spaces_loaded(r);
+    }
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    name = ngx_http_spaces_space_key(smcf, r->pool, &ctx->id);
+
+    return ngx_http_spaces_fetch(r, &ctx->id, &name,
+                                 ngx_http_spaces_space_reply);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_space_reply(ngx_http_request_t *r, redisReply *reply)
+{
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_cached_t     *cached;
+    ngx_http_spaces_loading_t    *loading;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    loading = ctx->data;
+
+    if (reply == NULL) {
+        cached = ngx_http_spaces_cache_get(r, &loading->key, 1);
+
+        if (cached == NULL) {
+            return ngx_http_spaces_unavailable(r);
+        }
+
+        ctx->space = cached->space;
+
+        return ngx_http_spaces_loaded(r);
+    }
+
+    cached = ngx_http_spaces_cache_new(r, &loading->key, loading->sent);
+    if (cached == NULL) {
+        return NGX_ERROR;
+    }
+
+    cached->space = ngx_http_spaces_store_space(reply, cached->pool);
+    ctx->space = cached->space;
+
+    if (cached->space) {
+        smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+        cached->counter = ngx_http_spaces_zone_change(smcf->zone, &ctx->id);
+        cached->change = loading->change;
+
+        ngx_http_spaces_cache_insert(smcf->store, cached);
+    }
+
+    return ngx_http_spaces_loaded(r);
+}
+
+
+/* all is there: what a room knows of the Space is newer still */
+
+static ngx_int_t
+ngx_http_spaces_loaded(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_space_t      *space;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    if (ctx->token && ctx->token->expires_at <= ngx_http_spaces_now()) {
+        ctx->token = NULL;
+    }
+
+    if (ctx->space) {
+        space = ngx_palloc(r->pool, sizeof(ngx_http_spaces_space_t));
+        if (space == NULL) {
+            return NGX_ERROR;
+        }
+
+        *space = *ctx->space;
+        ctx->space = space;
+
+        ctx->in_room = ngx_http_spaces_zone_overlay(smcf->zone, space,
+                                                    &ctx->room)
+                       == NGX_OK;
+    }
+
+    ngx_http_spaces_assign_role(r);
+
+    return ctx->step(r);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_fetch(ngx_http_request_t *r, ngx_str_t *key, ngx_str_t *name,
+    ngx_http_spaces_reply_pt reply)
+{
+    ngx_int_t                     rc;
+    ngx_str_t                     argv[2];
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_loading_t    *loading;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    loading = ngx_palloc(r->pool, sizeof(ngx_http_spaces_loading_t));
+    if (loading == NULL || name->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    loading->key = *key;
+    loading->sent = ngx_current_msec;
+    loading->change = *ngx_http_spaces_zone_change(smcf->zone, key);
+    loading->changes = *ngx_http_spaces_all_changes(smcf->zone);
+
+    ctx->data = loading;
+
+    ngx_str_set(&argv[0], "HGETALL");
+    argv[1] = *name;
+
+    ctx->reply = reply;
+    ctx->op = ngx_http_spaces_redis_command(smcf->redis, 2, argv,
+                                            ngx_http_spaces_request_handler,
+                                            r);
+    if (ctx->op) {
+        return NGX_AGAIN;
+    }
+
+    /* what is in the cache may have to do */
+
+    rc = reply(r, NULL);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_spaces_request_command(ngx_http_request_t *r, ngx_uint_t argc,
+    ngx_str_t *argv, ngx_http_spaces_reply_pt reply)
+{
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    return ngx_http_spaces_awaits(r, reply,
+               ngx_http_spaces_redis_command(smcf->redis, argc, argv,
+                                             ngx_http_spaces_request_handler,
+                                             r));
+}
+
+
+ngx_int_t
+ngx_http_spaces_request_transaction(ngx_http_request_t *r,
+    ngx_array_t *commands, ngx_http_spaces_reply_pt reply)
+{
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    return ngx_http_spaces_awaits(r, reply,
+               ngx_http_spaces_redis_transaction(smcf->redis, commands,
+                                              ngx_http_spaces_request_handler,
+                                              r));
+}
+
+
+static ngx_int_t
+ngx_http_spaces_awaits(ngx_http_request_t *r, ngx_http_spaces_reply_pt reply,
+    ngx_http_spaces_redis_op_t *op)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+
+    if (op == NULL) {
+        return ngx_http_spaces_unavailable(r);
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    ctx->op = op;
+    ctx->reply = reply;
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_spaces_request_handler(void *data, redisReply *reply)
+{
+    ngx_int_t               rc;
+    ngx_http_request_t     *r = data;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    ctx->op = NULL;
+
+    ngx_http_set_log_request(r->connection->log, r);
+
+    if (reply == NULL && ctx->reply != ngx_http_spaces_token_reply
+        && ctx->reply != ngx_http_spaces_space_reply)
+    {
+        rc = ngx_http_spaces_unavailable(r);
+
+    } else {
+        rc = ctx->reply(r, reply);
+    }
+
+    ngx_http_spaces_continue(r, rc);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_unavailable(ngx_http_request_t *r)
+{
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_REDIS,
+                                   "Redis does not answer; nothing was done, "
+                                   "try again");
+}
+
+
+/* whatever is returned is held until the request ends */
+
+static ngx_http_spaces_cached_t *
+ngx_http_spaces_cache_get(ngx_http_request_t *r, ngx_str_t *key,
+    ngx_uint_t stale)
+{
+    ngx_msec_t                    age;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_store_t      *store;
+    ngx_http_spaces_cached_t     *cached;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+    store = smcf->store;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ctx->fresh && !stale) {
+        return NULL;
+    }
+
+    cached = (ngx_http_spaces_cached_t *)
+                 ngx_str_rbtree_lookup(&store->rbtree, key,
+                                       ngx_crc32_short(key->data, key->len));
+
+    if (cached == NULL) {
+        return NULL;
+    }
+
+    age = ngx_current_msec - cached->sent;
+
+    if (*cached->counter != cached->change || age > NGX_HTTP_SPACES_STALE) {
+        ngx_http_spaces_cache_remove(store, cached);
+        return NULL;
+    }
+
+    if (!stale && age > NGX_HTTP_SPACES_FRESH) {
+        return NULL;
+    }
+
+    ngx_queue_remove(&cached->queue);
+    ngx_queue_insert_head(&store->queue, &cached->queue);
+
+    if (ngx_http_spaces_cache_hold(r, cached) != NGX_OK) {
+        return NULL;
+    }
+
+    return cached;
+}
+
+
+static ngx_http_spaces_cached_t *
+ngx_http_spaces_cache_new(ngx_http_request_t *r, ngx_str_t *key,
+    ngx_msec_t sent)
+{
+    ngx_pool_t                *pool;
+    ngx_http_spaces_cached_t  *cached;
+
+    pool = ngx_create_pool(2048, ngx_cycle->log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    cached = ngx_pcalloc(pool, sizeof(ngx_http_spaces_cached_t));
+
+    if (cached == NULL
+        || (cached->sn.str.data = ngx_pstrdup(pool, key)) == NULL)
+    {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    cached->sn.str.len = key->len;
+    cached->sn.node.key = ngx_crc32_short(key->data, key->len);
+    cached->pool = pool;
+    cached->sent = sent;
+
+    if (ngx_http_spaces_cache_hold(r, cached) != NGX_OK) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    return cached;
+}
+
+
+static void
+ngx_http_spaces_cache_insert(ngx_http_spaces_store_t *store,
+    ngx_http_spaces_cached_t *cached)
+{
+    ngx_queue_t               *q;
+    ngx_http_spaces_cached_t  *old;
+
+    old = (ngx_http_spaces_cached_t *)
+              ngx_str_rbtree_lookup(&store->rbtree, &cached->sn.str,
+                                    cached->sn.node.key);
+    if (old) {
+        ngx_http_spaces_cache_remove(store, old);
+    }
+
+    if (store->n >= NGX_HTTP_SPACES_CACHED) {
+        q = ngx_queue_last(&store->queue);
+        ngx_http_spaces_cache_remove(store,
+                        ngx_queue_data(q, ngx_http_spaces_cached_t, queue));
+    }
+
+    cached->refs++;
+    store->n++;
+
+    ngx_rbtree_insert(&store->rbtree, &cached->sn.node);
+    ngx_queue_insert_head(&store->queue, &cached->queue);
+}
+
+
+static void
+ngx_http_spaces_cache_remove(ngx_http_spaces_store_t *store,
+    ngx_http_spaces_cached_t *cached)
+{
+    ngx_rbtree_delete(&store->rbtree, &cached->sn.node);
+    ngx_queue_remove(&cached->queue);
+    store->n--;
+
+    ngx_http_spaces_cache_release(cached);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_cache_hold(ngx_http_request_t *r,
+    ngx_http_spaces_cached_t *cached)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_spaces_cache_release;
+    cln->data = cached;
+
+    cached->refs++;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_spaces_cache_release(void *data)
+{
+    ngx_http_spaces_cached_t  *cached = data;
+
+    if (--cached->refs == 0) {
+        ngx_destroy_pool(cached->pool);
+    }
+}
+
+
+ngx_http_spaces_space_t *
+ngx_http_spaces_store_space(redisReply *reply, ngx_pool_t *pool)
+{
+    size_t                    i;
+    ngx_str_t                 name, value;
+    redisReply              **e;
+    ngx_http_spaces_space_t  *space;
+
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 2) {
+        return NULL;
+    }
+
+    space = ngx_pcalloc(pool, sizeof(ngx_http_spaces_space_t));
+    if (space == NULL) {
+        return NULL;
+    }
+
+    e = reply->element;
+
+    for (i = 0; i + 1 < reply->elements; i += 2) {
+
+        if (e[i]->type != REDIS_REPLY_STRING
+            || e[i + 1]->type != REDIS_REPLY_STRING)
+        {
+            return NULL;
+        }
+
+        name.data = (u_char *) e[i]->str;
+        name.len = e[i]->len;
+        value.data = (u_char *) e[i + 1]->str;
+        value.len = e[i + 1]->len;
+
+        if (ngx_http_spaces_space_set(space, pool, &name, &value) != NGX_OK) {
+            return NULL;
+        }
+    }
+
+    return ngx_http_spaces_valid_id(&space->id) ? space : NULL;
+}
+
+
+ngx_http_spaces_token_t *
+ngx_http_spaces_store_token(redisReply *reply, ngx_pool_t *pool)
+{
+    size_t                    i;
+    ngx_str_t                 value;
+    redisReply              **e;
+    ngx_http_spaces_token_t  *token;
+
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 2) {
+        return NULL;
+    }
+
+    token = ngx_pcalloc(pool, sizeof(ngx_http_spaces_token_t));
+    if (token == NULL) {
+        return NULL;
+    }
+
+    e = reply->element;
+
+    for (i = 0; i + 1 < reply->elements; i += 2) {
+
+        if (e[i]->type != REDIS_REPLY_STRING
+            || e[i + 1]->type != REDIS_REPLY_STRING)
+        {
+            return NULL;
+        }
+
+        value.data = (u_char *) e[i + 1]->str;
+        value.len = e[i + 1]->len;
+
+        if (ngx_strcmp(e[i]->str, "space") == 0) {
+            token->space.len = value.len;
+            token->space.data = ngx_pstrdup(pool, &value);
+
+        } else if (ngx_strcmp(e[i]->str, "label") == 0) {
+            token->label.len = value.len;
+            token->label.data = ngx_pstrdup(pool, &value);
+
+        } else if (ngx_strcmp(e[i]->str, "created_at") == 0) {
+            token->created_at = ngx_atoof(value.data, value.len);
+
+        } else if (ngx_strcmp(e[i]->str, "expires_at") == 0) {
+            token->expires_at = ngx_atoof(value.data, value.len);
+
+        } else if (ngx_strcmp(e[i]->str, "kind") == 0) {
+
+            if (ngx_strcmp(value.data, "host") == 0) {
+                token->kind = NGX_HTTP_SPACES_HOST;
+
+            } else if (ngx_strcmp(value.data, "share") == 0) {
+                token->kind = NGX_HTTP_SPACES_SHARE;
+            }
+        }
+    }
+
+    if (token->space.data == NULL || !ngx_http_spaces_valid_id(&token->space)
+        || token->kind == NGX_HTTP_SPACES_NOBODY)
+    {
+        return NULL;
+    }
+
+    return token;
+}
+
+
+ngx_str_t
+ngx_http_spaces_space_key(ngx_http_spaces_main_conf_t *smcf, ngx_pool_t *pool,
+    ngx_str_t *id)
+{
+    return ngx_http_spaces_redis_key(smcf, pool, "space:{%V}", id);
+}
+
+
+ngx_str_t
+ngx_http_spaces_tokens_key(ngx_http_spaces_main_conf_t *smcf, ngx_pool_t *pool,
+    ngx_str_t *id)
+{
+    return ngx_http_spaces_redis_key(smcf, pool, "space:{%V}:tokens", id);
+}
+
+
+ngx_str_t
+ngx_http_spaces_token_key(ngx_http_spaces_main_conf_t *smcf, ngx_pool_t *pool,
+    ngx_str_t *hash)
+{
+    return ngx_http_spaces_redis_key(smcf, pool, "token:%V", hash);
+}
+
+
+ngx_str_t
+ngx_http_spaces_number(ngx_pool_t *pool, int64_t n)
+{
+    ngx_str_t  s;
+
+    s.data = ngx_pnalloc(pool, NGX_INT64_LEN);
+
+    if (s.data == NULL) {
+        s.len = 0;
+        return s;
+    }
+
+    s.len = ngx_sprintf(s.data, "%L", n) - s.data;
+
+    return s;
+}
+
+
+#define ngx_http_spaces_add(...)                                              \
+    if (ngx_http_spaces_redis_add(commands, __VA_ARGS__) == NULL) {           \
+        return NGX_ERROR;                                                     \
+    }
+
+
+static ngx_str_t  ngx_http_spaces_del = ngx_string("DEL");
+static ngx_str_t  ngx_http_spaces_hset = ngx_string("HSET");
+static ngx_str_t  ngx_http_spaces_sadd = ngx_string("SADD");
+static ngx_str_t  ngx_http_spaces_zadd = ngx_string("ZADD");
+static ngx_str_t  ngx_http_spaces_zrem = ngx_string("ZREM");
+static ngx_str_t  ngx_http_spaces_publish = ngx_string("PUBLISH");
+static ngx_str_t  ngx_http_spaces_expireat = ngx_string("EXPIREAT");
+
+
+/*
+ * The sorted sets that a Space is found by: in "zset", or out of it.  All are
+ * by the time of creation, so a place in a list does not move.
+ */
+
+static ngx_int_t
+ngx_http_spaces_store_index(ngx_http_spaces_main_conf_t *smcf,
+    ngx_array_t *commands, ngx_http_spaces_space_t *space, ngx_uint_t in,
+    ngx_str_t *zset)
+{
+    ngx_str_t    score;
+    ngx_pool_t  *pool;
+
+    pool = commands->pool;
+
+    if (zset->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (!in) {
+        ngx_http_spaces_add(3, &ngx_http_spaces_zrem, zset, &space->id);
+        return NGX_OK;
+    }
+
+    score = ngx_http_spaces_number(pool, space->created_at);
+
+    ngx_http_spaces_add(4, &ngx_http_spaces_zadd, zset, &score, &space->id);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_store_states(ngx_http_spaces_main_conf_t *smcf,
+    ngx_array_t *commands, ngx_http_spaces_space_t *space, ngx_uint_t in)
+{
+    ngx_str_t   key;
+    ngx_uint_t  state;
+
+    for (state = 0; ngx_http_spaces_states[state].len; state++) {
+
+        key = ngx_http_spaces_redis_key(smcf, commands->pool, "%V",
+                                        &ngx_http_spaces_states[state]);
+
+        if (ngx_http_spaces_store_index(smcf, commands, space,
+                                        in && state == space->state, &key)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_spaces_store_add_labels(ngx_http_spaces_main_conf_t *smcf,
+    ngx_array_t *commands, ngx_http_spaces_space_t *space, ngx_uint_t in)
+{
+    size_t        i;
+    json_t       *topics, *topic;
+    ngx_int_t     rc;
+    ngx_str_t     key, name;
+    ngx_pool_t   *pool;
+
+    pool = commands->pool;
+
+    if (space->host.len) {
+        key = ngx_http_spaces_redis_key(smcf, pool, "host:%V", &space->host);
+
+        if (ngx_http_spaces_store_index(smcf, commands, space, in, &key)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (space->language.len) {
+        key = ngx_http_spaces_redis_key(smcf, pool, "language:%V",
+                                        &space->language);
+
+        if (ngx_http_spaces_store_index(smcf, commands, space, in, &key)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    rc = NGX_OK;
+    topics = ngx_http_spaces_space_topics(space);
+
+    json_array_foreach(topics, i, topic) {
+        name.data = (u_char *) json_string_value(topic);
+        name.len = json_string_length(topic);
+
+        key = ngx_http_spaces_redis_key(smcf, pool, "topic:%V", &name);
+
+        rc = ngx_http_spaces_store_index(smcf, commands, space, in, &key);
+
+        if (rc != NGX_OK) {
+            break;
+        }
+    }
+
+    json_decref(topics);
+
+    return rc;
+}
+
+
+ngx_uint_t
+ngx_http_spaces_store_is_listed(ngx_http_spaces_space_t *space)
+{
+    return space->visibility != NGX_HTTP_SPACES_UNLISTED
+           && space->recording != NGX_HTTP_SPACES_DELETED
+           && space->recording != NGX_HTTP_SPACES_EXPIRED;
+}
+
+
+ngx_int_t
+ngx_http_spaces_store_add_space(ngx_http_spaces_main_conf_t *smcf,
+    ngx_array_t *commands, ngx_http_spaces_space_t *space)
+{
+    int64_t        due;
+    ngx_str_t      key, score;
+    ngx_uint_t     i, listed;
+    ngx_pool_t    *pool;
+    ngx_array_t   *command, *fields;
+    ngx_keyval_t  *kv;
+
+    pool = commands->pool;
+
+    key = ngx_http_spaces_space_key(smcf, pool, &space->id);
+    fields = ngx_http_spaces_space_fields(space, pool);
+
+    if (key.data == NULL || fields == NULL) {
+        return NGX_ERROR;
+    }
+
+    command = ngx_http_spaces_redis_add(commands, 2, &ngx_http_spaces_hset,
+                                        &key);
+    if (command == NULL) {
+        return NGX_ERROR;
+    }
+
+    kv = fields->elts;
+
+    for (i = 0; i < fields->nelts; i++) {
+
+        if (ngx_http_spaces_redis_push(command, &kv[i].key) != NGX_OK
+            || ngx_http_spaces_redis_push(command, &kv[i].value) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    listed = ngx_http_spaces_store_is_listed(space);
+
+    if (ngx_http_spaces_store_states(smcf, commands, space, listed) != NGX_OK
+        || ngx_http_spaces_store_add_labels(smcf, commands, space, listed)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* the next step: a Space that never begins goes as well */
+
+    due = space->hold_until ? space->hold_until : space->expires_at;
+
+    if (space->state == NGX_HTTP_SPACES_SCHEDULED) {
+        due = ngx_max(space->created_at, space->scheduled_at)
+              + space->replay_ttl * 1000;
+
+    } else if (space->state == NGX_HTTP_SPACES_LIVE) {
+
+        /* only if its end were forgotten, for want of all that knew of it */
+
+        due = space->started_at + (space->max_duration + space->reconnect)
+                                  * 1000
+              + NGX_HTTP_SPACES_STALE;
+    }
+
+    key = ngx_http_spaces_redis_key(smcf, pool, "due:%V", &smcf->node);
+    if (key.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (due) {
+        score = ngx_http_spaces_number(pool, (due + 999) / 1000);
+        ngx_http_spaces_add(4, &ngx_http_spaces_zadd, &key, &score,
+                            &space->id);
+
+    } else {
+        ngx_http_spaces_add(3, &ngx_http_spaces_zrem, &key, &space->id);
+    }
+
+    return ngx_http_spaces_store_add_changed(smcf, commands, &space->id);
+}
+
+
+ngx_int_t
+ngx_http_spaces_store_add_token(ngx_http_spaces_main_conf_t *smcf,
+    ngx_array_t *commands, ngx_str_t *hash, ngx_http_spaces_token_t *token)
+{
+    ngx_str_t    key, set, created, expires, seconds;
+    ngx_pool_t  *pool;
+
+    static ngx_str_t  space_field = ngx_string("space");
+    static ngx_str_t  kind_field = ngx_string("kind");
+    static ngx_str_t  label_field = ngx_string("label");
+    static ngx_str_t  created_field = ngx_string("created_at");
+    static ngx_str_t  expires_field = ngx_string("expires_at");
+    static ngx_str_t  host = ngx_string("host");
+    static ngx_str_t  share = ngx_string("share");
+
+    pool = commands->pool;
+
+    key = ngx_http_spaces_token_key(smcf, pool, hash);
+    set = ngx_http_spaces_tokens_key(smcf, pool, &token->space);
+    created = ngx_http_spaces_number(pool, token->created_at);
+    expires = ngx_http_spaces_number(pool, token->expires_at);
+    seconds = ngx_http_spaces_number(pool, (token->expires_at + 999) / 1000);
+
+    if (key.data == NULL || set.data == NULL || created.data == NULL
+        || expires.data == NULL || seconds.data == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_spaces_add(12, &ngx_http_spaces_hset, &key,
+                        &space_field, &token->space,
+                        &kind_field,
+                        token->kind == NGX_HTTP_SPACES_HOST ? &host : &share,
+                        &label_field, &token->label,
+                        &created_field, &created,
+                        &expires_field, &expires);
+
+    ngx_http_spaces_add(3, &ngx_http_spaces_expireat, &key, &seconds);
+    ngx_http_spaces_add(3, &ngx_http_spaces_sadd, &set, hash);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_spaces_store_add_changed(ngx_http_spaces_main_conf_t *smcf,
+    ngx_array_t *commands, ngx_str_t *id)
+{
+    ngx_str_t  channel;
+
+    channel = ngx_http_spaces_redis_key(smcf, commands->pool, "changed");
+    if (channel.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_spaces_add(3, &ngx_http_spaces_publish, &channel, id);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_spaces_store_add_removal(ngx_http_spaces_main_conf_t *smcf,
+    ngx_array_t *commands, ngx_http_spaces_space_t *space)
+{
+    ngx_str_t    key, set, due;
+    ngx_pool_t  *pool;
+
+    pool = commands->pool;
+
+    key = ngx_http_spaces_space_key(smcf, pool, &space->id);
+    set = ngx_http_spaces_tokens_key(smcf, pool, &space->id);
+    due = ngx_http_spaces_redis_key(smcf, pool, "due:%V", &smcf->node);
+
+    if (key.data == NULL || set.data == NULL || due.data == NULL
+        || ngx_http_spaces_store_states(smcf, commands, space, 0) != NGX_OK
+        || ngx_http_spaces_store_add_labels(smcf, commands, space, 0)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_spaces_add(3, &ngx_http_spaces_del, &key, &set);
+    ngx_http_spaces_add(3, &ngx_http_spaces_zrem, &due, &space->id);
+
+    return ngx_http_spaces_store_add_changed(smcf, commands, &space->id);
+}
+
+
+ngx_int_t
+ngx_http_spaces_store_save(ngx_http_spaces_main_conf_t *smcf,
+    ngx_http_spaces_space_t *space, ngx_http_spaces_saved_pt handler,
+    void *data)
+{
+    ngx_int_t                  rc;
+    ngx_pool_t                *pool;
+    ngx_array_t               *commands;
+    ngx_http_spaces_saving_t  *saving;
+
+    pool = ngx_create_pool(8192, ngx_cycle->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_ERROR;
+    saving = ngx_alloc(sizeof(ngx_http_spaces_saving_t), ngx_cycle->log);
+    commands = ngx_array_create(pool, 16, sizeof(ngx_array_t));
+
+    if (saving == NULL || commands == NULL
+        || ngx_http_spaces_store_add_space(smcf, commands, space) != NGX_OK)
+    {
+        goto done;
+    }
+
+    saving->handler = handler;
+    saving->data = data;
+    saving->smcf = smcf;
+    saving->id.data = saving->id_data;
+    saving->id.len = space->id.len;
+    ngx_memcpy(saving->id_data, space->id.data, space->id.len);
+
+    if (ngx_http_spaces_redis_transaction(smcf->redis, commands,
+                                          ngx_http_spaces_saving_handler,
+                                          saving))
+    {
+        saving = NULL;
+        rc = NGX_OK;
+    }
+
+done:
+
+    if (saving) {
+        ngx_free(saving);
+    }
+
+    ngx_destroy_pool(pool);
+
+    return rc;
+}
+
+
+static void
+ngx_http_spaces_saving_handler(void *data, redisReply *reply)
+{
+    ngx_http_spaces_saving_t  *saving = data;
+
+    ngx_http_spaces_store_changed(saving->smcf, &saving->id);
+
+    saving->handler(saving->data,
+                    reply && reply->type == REDIS_REPLY_ARRAY);
+
+    ngx_free(saving);
+}

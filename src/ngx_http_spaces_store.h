@@ -1,0 +1,96 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ *
+ * What is kept in Redis: Spaces, tokens, due dates.  What was read is cached
+ * in the worker for a second, and dropped when it changes.
+ */
+
+
+#ifndef _NGX_HTTP_SPACES_STORE_H_INCLUDED_
+#define _NGX_HTTP_SPACES_STORE_H_INCLUDED_
+
+
+#include "ngx_http_spaces_request.h"
+
+
+/* "ok" is 0 if Redis did not take it: to be tried again */
+typedef void (*ngx_http_spaces_saved_pt)(void *data, ngx_uint_t ok);
+
+
+ngx_http_spaces_store_t *ngx_http_spaces_store_create(
+    ngx_http_spaces_main_conf_t *smcf);
+
+/* a Space has changed: nobody on this node is to use what was read before */
+void ngx_http_spaces_store_changed(ngx_http_spaces_main_conf_t *smcf,
+    ngx_str_t *id);
+
+/*
+ * Loads what the request is about: its token, if it brought one, and its
+ * Space; then calls the step, at once or later.  NGX_AGAIN if later.
+ */
+ngx_int_t ngx_http_spaces_load(ngx_http_request_t *r,
+    ngx_http_spaces_step_pt step);
+
+/*
+ * A command, or several as a transaction, on behalf of a request: the reply
+ * goes to the function, unless the request is gone; without an answer of Redis
+ * the request is answered with 503.  Returns NGX_AGAIN, or that answer.
+ */
+ngx_int_t ngx_http_spaces_request_command(ngx_http_request_t *r,
+    ngx_uint_t argc, ngx_str_t *argv, ngx_http_spaces_reply_pt reply);
+ngx_int_t ngx_http_spaces_request_transaction(ngx_http_request_t *r,
+    ngx_array_t *commands, ngx_http_spaces_reply_pt reply);
+
+/*
+ * Adds to a transaction what stores a Space: all its fields, its place in the
+ * timeline and among the due dates, and the word that it changed.
+ */
+ngx_int_t ngx_http_spaces_store_add_space(ngx_http_spaces_main_conf_t *smcf,
+    ngx_array_t *commands, ngx_http_spaces_space_t *space);
+
+/* likewise its places by host, language and topic alone: in, or out */
+ngx_int_t ngx_http_spaces_store_add_labels(ngx_http_spaces_main_conf_t *smcf,
+    ngx_array_t *commands, ngx_http_spaces_space_t *space, ngx_uint_t in);
+
+/* whether the timeline shows it */
+ngx_uint_t ngx_http_spaces_store_is_listed(ngx_http_spaces_space_t *space);
+
+/* likewise a token, by its hash */
+ngx_int_t ngx_http_spaces_store_add_token(ngx_http_spaces_main_conf_t *smcf,
+    ngx_array_t *commands, ngx_str_t *hash, ngx_http_spaces_token_t *token);
+
+/* likewise the word that a Space changed */
+ngx_int_t ngx_http_spaces_store_add_changed(ngx_http_spaces_main_conf_t *smcf,
+    ngx_array_t *commands, ngx_str_t *id);
+
+/* likewise, from the timeline and the due dates, for good: the Space itself */
+ngx_int_t ngx_http_spaces_store_add_removal(ngx_http_spaces_main_conf_t *smcf,
+    ngx_array_t *commands, ngx_http_spaces_space_t *space);
+
+/* stores a Space, not on behalf of a request; NGX_ERROR: not even sent */
+ngx_int_t ngx_http_spaces_store_save(ngx_http_spaces_main_conf_t *smcf,
+    ngx_http_spaces_space_t *space, ngx_http_spaces_saved_pt handler,
+    void *data);
+
+/* a Space from the reply of HGETALL; NULL if there is none */
+ngx_http_spaces_space_t *ngx_http_spaces_store_space(redisReply *reply,
+    ngx_pool_t *pool);
+
+/* likewise a token */
+ngx_http_spaces_token_t *ngx_http_spaces_store_token(redisReply *reply,
+    ngx_pool_t *pool);
+
+/* the key of a Space, and of the set of its tokens */
+ngx_str_t ngx_http_spaces_space_key(ngx_http_spaces_main_conf_t *smcf,
+    ngx_pool_t *pool, ngx_str_t *id);
+ngx_str_t ngx_http_spaces_tokens_key(ngx_http_spaces_main_conf_t *smcf,
+    ngx_pool_t *pool, ngx_str_t *id);
+ngx_str_t ngx_http_spaces_token_key(ngx_http_spaces_main_conf_t *smcf,
+    ngx_pool_t *pool, ngx_str_t *hash);
+
+/* a number as a string in the pool */
+ngx_str_t ngx_http_spaces_number(ngx_pool_t *pool, int64_t n);
+
+
+#endif /* _NGX_HTTP_SPACES_STORE_H_INCLUDED_ */

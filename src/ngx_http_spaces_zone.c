@@ -1,0 +1,381 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ */
+
+
+#include "ngx_http_spaces_zone.h"
+
+
+static ngx_http_spaces_room_t *ngx_http_spaces_zone_lookup(
+    ngx_http_spaces_zone_t *zone, ngx_str_t *id);
+static void ngx_http_spaces_zone_fill_info(ngx_http_spaces_room_t *room,
+    ngx_http_spaces_room_info_t *info);
+
+
+/* how long those who wait for an end also wait for Redis to know of it, ms */
+#define NGX_HTTP_SPACES_SETTLE  300
+
+
+ngx_int_t
+ngx_http_spaces_zone_init(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_http_spaces_zone_t  *ozone = data;
+
+    size_t                   len;
+    ngx_http_spaces_zone_t  *zone;
+
+    zone = shm_zone->data;
+
+    if (ozone) {
+        *zone = *ozone;
+        return NGX_OK;
+    }
+
+    zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    if (shm_zone->shm.exists) {
+        zone->sh = zone->shpool->data;
+        return NGX_OK;
+    }
+
+    zone->sh = ngx_slab_calloc(zone->shpool, sizeof(ngx_http_spaces_shm_t));
+    if (zone->sh == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone->shpool->data = zone->sh;
+
+    ngx_rbtree_init(&zone->sh->rbtree, &zone->sh->sentinel,
+                    ngx_str_rbtree_insert_value);
+    ngx_queue_init(&zone->sh->rooms);
+
+    len = sizeof(" in spaces zone \"\"") + shm_zone->shm.name.len;
+
+    zone->shpool->log_ctx = ngx_slab_alloc(zone->shpool, len);
+    if (zone->shpool->log_ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_sprintf(zone->shpool->log_ctx, " in spaces zone \"%V\"%Z",
+                &shm_zone->shm.name);
+
+    /* a full zone is answered with 503 and logged there */
+
+    zone->shpool->log_nomem = 0;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_spaces_zone_open(ngx_http_spaces_zone_t *zone,
+    ngx_http_spaces_space_t *space, ngx_str_t *document,
+    spaces_opus_head_t *head, ngx_http_spaces_room_t **roomp)
+{
+    u_char                  *p;
+    size_t                   size, ring;
+    ngx_int_t                rc;
+    ngx_http_spaces_room_t  *room;
+
+    ring = spaces_packet_ring_size(NGX_HTTP_SPACES_RING);
+    size = ngx_align(sizeof(ngx_http_spaces_room_t), 64);
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    if (ngx_http_spaces_zone_lookup(zone, &space->id)) {
+        rc = NGX_BUSY;
+        goto done;
+    }
+
+    p = ngx_slab_alloc_locked(zone->shpool,
+                              size + ring + NGX_HTTP_SPACES_PAGES);
+    if (p == NULL) {
+        rc = NGX_DECLINED;
+        goto done;
+    }
+
+    room = (ngx_http_spaces_room_t *) p;
+    ngx_memzero(room, sizeof(ngx_http_spaces_room_t));
+
+    room->ring = (spaces_packet_ring_t *) (p + size);
+    room->pages = p + size + ring;
+
+    spaces_packet_ring_init(room->ring, NGX_HTTP_SPACES_RING);
+
+    ngx_memcpy(room->id, space->id.data, NGX_HTTP_SPACES_ID_LEN);
+
+    room->owner = ngx_pid;
+    room->source = ngx_pid;
+    room->source_serial = 1;
+    room->head = *head;
+
+    room->record = (ngx_uint_t) space->record;
+    room->recording = space->record ? NGX_HTTP_SPACES_RECORDING
+                                    : NGX_HTTP_SPACES_NONE;
+    room->started_at = space->started_at;
+    room->reconnect = space->reconnect * 1000;
+    room->max_duration = space->max_duration * 1000;
+
+    room->document_len = document->len;
+    ngx_memcpy(room->document, document->data, document->len);
+
+    room->sn.str.data = room->id;
+    room->sn.str.len = NGX_HTTP_SPACES_ID_LEN;
+    room->sn.node.key = ngx_crc32_short(room->id, NGX_HTTP_SPACES_ID_LEN);
+
+    ngx_rbtree_insert(&zone->sh->rbtree, &room->sn.node);
+    ngx_queue_insert_tail(&zone->sh->rooms, &room->queue);
+    zone->sh->nrooms++;
+
+    *roomp = room;
+    rc = NGX_OK;
+
+done:
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_spaces_zone_attach(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
+    ngx_http_spaces_room_t **roomp, ngx_atomic_uint_t *serial)
+{
+    ngx_int_t                rc;
+    ngx_http_spaces_room_t  *room;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    room = ngx_http_spaces_zone_lookup(zone, id);
+
+    if (room == NULL || room->ending
+        || (room->state != NGX_HTTP_SPACES_ROOM_LIVE
+            && room->state != NGX_HTTP_SPACES_ROOM_STARTING))
+    {
+        rc = NGX_DECLINED;
+
+    } else if (room->source && ngx_http_spaces_alive(room->source)) {
+        rc = NGX_BUSY;
+
+    } else {
+        room->source = ngx_pid;
+        *serial = ++room->source_serial;
+        *roomp = room;
+        rc = NGX_OK;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return rc;
+}
+
+
+void
+ngx_http_spaces_zone_detach(ngx_http_spaces_zone_t *zone,
+    ngx_http_spaces_room_t *room, ngx_atomic_uint_t serial)
+{
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    if (room->source == (ngx_atomic_uint_t) ngx_pid
+        && room->source_serial == serial)
+    {
+        room->vacant = ngx_http_spaces_monotonic();
+        room->source = 0;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+void
+ngx_http_spaces_zone_free(ngx_http_spaces_zone_t *zone,
+    ngx_http_spaces_room_t *room)
+{
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    ngx_rbtree_delete(&zone->sh->rbtree, &room->sn.node);
+    ngx_queue_remove(&room->queue);
+    zone->sh->nrooms--;
+
+    ngx_slab_free_locked(zone->shpool, room);
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+ngx_int_t
+ngx_http_spaces_zone_overlay(ngx_http_spaces_zone_t *zone,
+    ngx_http_spaces_space_t *space, ngx_http_spaces_room_info_t *info)
+{
+    ngx_http_spaces_room_t  *room;
+    spaces_playout_state_t  *playout;
+
+    if (zone->sh->nrooms == 0) {
+        return NGX_DECLINED;
+    }
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    room = ngx_http_spaces_zone_lookup(zone, &space->id);
+
+    if (room == NULL || room->state == NGX_HTTP_SPACES_ROOM_FAILED) {
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+        return NGX_DECLINED;
+    }
+
+    ngx_http_spaces_zone_fill_info(room, info);
+
+    space->record = room->record;
+    space->started_at = room->started_at;
+
+    if (room->state == NGX_HTTP_SPACES_ROOM_ENDED) {
+        space->state = NGX_HTTP_SPACES_ENDED;
+        space->ended_at = room->ended_at;
+        space->duration = room->duration;
+        space->bytes = room->bytes;
+
+        /* Redis may know of a deletion since */
+
+        if (space->recording <= NGX_HTTP_SPACES_RECORDING) {
+            space->recording = room->recording;
+            space->expires_at = room->expires_at;
+        }
+
+    } else {
+        playout = ngx_http_spaces_room_playout(room);
+
+        space->state = NGX_HTTP_SPACES_LIVE;
+        space->recording = room->recording;
+        space->duration = ngx_max(playout->granule - room->head.pre_skip, 0)
+                          * 1000 / SPACES_OPUS_RATE;
+        space->bytes = (int64_t) playout->head;
+        space->host_present = (room->source != 0);
+        space->host_speaking = (room->speaking != 0);
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_spaces_zone_info(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
+    ngx_http_spaces_room_info_t *info)
+{
+    ngx_http_spaces_room_t  *room;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    room = ngx_http_spaces_zone_lookup(zone, id);
+
+    if (room) {
+        ngx_http_spaces_zone_fill_info(room, info);
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return room ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_spaces_zone_end(ngx_http_spaces_zone_t *zone, ngx_str_t *id)
+{
+    ngx_http_spaces_room_t  *room;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    room = ngx_http_spaces_zone_lookup(zone, id);
+
+    if (room) {
+        room->ending = 1;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return room ? NGX_OK : NGX_DECLINED;
+}
+
+
+void
+ngx_http_spaces_zone_document(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
+    ngx_str_t *document)
+{
+    ngx_http_spaces_room_t  *room;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    room = ngx_http_spaces_zone_lookup(zone, id);
+
+    if (room) {
+        room->document_len = document->len;
+        ngx_memcpy(room->document, document->data, document->len);
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+ngx_http_spaces_space_t *
+ngx_http_spaces_zone_space(ngx_http_spaces_zone_t *zone,
+    ngx_http_spaces_room_t *room, ngx_pool_t *pool)
+{
+    ngx_str_t  document;
+
+    document.data = ngx_pnalloc(pool, NGX_HTTP_SPACES_DOCUMENT);
+    if (document.data == NULL) {
+        return NULL;
+    }
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    document.len = room->document_len;
+    ngx_memcpy(document.data, room->document, document.len);
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return ngx_http_spaces_space_parse(&document, pool);
+}
+
+
+ngx_atomic_t *
+ngx_http_spaces_zone_change(ngx_http_spaces_zone_t *zone, ngx_str_t *id)
+{
+    return &zone->sh->changes[ngx_crc32_short(id->data, id->len)
+                              % NGX_HTTP_SPACES_CHANGES];
+}
+
+
+ngx_uint_t
+ngx_http_spaces_alive(ngx_atomic_uint_t pid)
+{
+    return pid == (ngx_atomic_uint_t) ngx_pid
+           || kill((ngx_pid_t) pid, 0) == 0 || ngx_errno != NGX_ESRCH;
+}
+
+
+static ngx_http_spaces_room_t *
+ngx_http_spaces_zone_lookup(ngx_http_spaces_zone_t *zone, ngx_str_t *id)
+{
+    return (ngx_http_spaces_room_t *)
+               ngx_str_rbtree_lookup(&zone->sh->rbtree, id,
+                                     ngx_crc32_short(id->data, id->len));
+}
+
+
+static void
+ngx_http_spaces_zone_fill_info(ngx_http_spaces_room_t *room,
+    ngx_http_spaces_room_info_t *info)
+{
+    info->state = room->state;
+    info->recording = room->recording;
+    info->no_space = room->no_space;
+
+    info->settled = room->state == NGX_HTTP_SPACES_ROOM_ENDED
+                    && (room->saved
+                        || ngx_http_spaces_monotonic()
+                           > room->ended + NGX_HTTP_SPACES_SETTLE);
+}
