@@ -286,14 +286,7 @@ ngx_http_spaces_begin(ngx_http_request_t *r, ngx_int_t rc)
 void
 ngx_http_spaces_continue(ngx_http_request_t *r, ngx_int_t rc)
 {
-    ngx_connection_t  *c;
-
-    if (rc == NGX_AGAIN) {
-        return;
+    if (rc != NGX_AGAIN) {
+        ngx_http_finalize_request(r, rc);
     }
-
-    c = r->connection;
-
-    ngx_http_finalize_request(r, rc);
-    ngx_http_run_posted_requests(c);
 }

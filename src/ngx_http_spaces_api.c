@@ -743,6 +743,7 @@ static void
 ngx_http_spaces_api_end_tick(ngx_http_spaces_waiter_t *waiter)
 {
     ngx_int_t                     rc;
+    ngx_connection_t             *c;
     ngx_http_request_t           *r;
     ngx_http_spaces_ctx_t        *ctx;
     ngx_http_spaces_end_t        *end;
@@ -750,11 +751,12 @@ ngx_http_spaces_api_end_tick(ngx_http_spaces_waiter_t *waiter)
 
     end = waiter->data;
     r = end->request;
+    c = r->connection;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
-    ngx_http_set_log_request(r->connection->log, r);
+    ngx_http_set_log_request(c->log, r);
 
     rc = ngx_http_spaces_zone_overlay(smcf->zone, ctx->space, &ctx->room);
 
@@ -777,6 +779,7 @@ ngx_http_spaces_api_end_tick(ngx_http_spaces_waiter_t *waiter)
     }
 
     ngx_http_spaces_continue(r, rc);
+    ngx_http_run_posted_requests(c);
 }
 
 

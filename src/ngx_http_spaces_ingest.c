@@ -73,6 +73,7 @@ static void ngx_http_spaces_ingest_complete(ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_complain(ngx_http_spaces_ingest_t *ingest);
 
 static void ngx_http_spaces_ingest_tick(ngx_http_spaces_waiter_t *waiter);
+static void ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_wait_reading(ngx_http_request_t *r);
 static void ngx_http_spaces_ingest_done(ngx_http_spaces_ingest_t *ingest,
     ngx_int_t rc);
@@ -857,7 +858,7 @@ ngx_http_spaces_ingest_complete(ngx_http_spaces_ingest_t *ingest)
 
     r->read_event_handler = ngx_http_spaces_ingest_wait_reading;
 
-    ngx_http_spaces_ingest_tick(&ingest->waiter);
+    ngx_http_spaces_ingest_look(ingest);
 }
 
 
@@ -891,22 +892,34 @@ ngx_http_spaces_ingest_complain(ngx_http_spaces_ingest_t *ingest)
 static void
 ngx_http_spaces_ingest_tick(ngx_http_spaces_waiter_t *waiter)
 {
-    ngx_int_t                  rc;
-    ngx_http_request_t        *r;
-    spaces_packet_t            packet;
-    ngx_http_spaces_ctx_t     *ctx;
-    ngx_http_spaces_room_t    *room;
+    ngx_connection_t          *c;
     ngx_http_spaces_ingest_t  *ingest;
 
     ingest = waiter->data;
+    c = ingest->request->connection;
+
+    ngx_http_set_log_request(c->log, ingest->request);
+
+    ngx_http_spaces_ingest_look(ingest);
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest)
+{
+    ngx_int_t                rc;
+    ngx_http_request_t      *r;
+    spaces_packet_t          packet;
+    ngx_http_spaces_ctx_t   *ctx;
+    ngx_http_spaces_room_t  *room;
+
+    r = ingest->request;
     room = ingest->room;
 
     if (room == NULL) {
         return;
     }
-
-    r = ingest->request;
-    ngx_http_set_log_request(r->connection->log, r);
 
     if (room->state == NGX_HTTP_SPACES_ROOM_FAILED) {
 
@@ -994,11 +1007,9 @@ ngx_http_spaces_ingest_result(ngx_http_spaces_ingest_t *ingest)
 static void
 ngx_http_spaces_ingest_done(ngx_http_spaces_ingest_t *ingest, ngx_int_t rc)
 {
-    ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
     r = ingest->request;
-    c = r->connection;
 
     if (ingest->waiting) {
         ingest->waiting = 0;
@@ -1014,5 +1025,4 @@ ngx_http_spaces_ingest_done(ngx_http_spaces_ingest_t *ingest, ngx_int_t rc)
     r->read_event_handler = ngx_http_block_reading;
 
     ngx_http_finalize_request(r, rc);
-    ngx_http_run_posted_requests(c);
 }

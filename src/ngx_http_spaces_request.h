@@ -190,7 +190,10 @@ ngx_uint_t ngx_http_spaces_problem_status(ngx_http_spaces_problem_e problem);
  */
 ngx_int_t ngx_http_spaces_begin(ngx_http_request_t *r, ngx_int_t rc);
 
-/* for an event: rc of a later step; finalizes unless more follow */
+/*
+ * For an event: rc of a later step; finalizes unless more follow.  An event
+ * that is not the request's own also runs posted requests after this.
+ */
 void ngx_http_spaces_continue(ngx_http_request_t *r, ngx_int_t rc);
 
 

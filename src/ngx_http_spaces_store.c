@@ -426,14 +426,16 @@ static void
 ngx_http_spaces_request_handler(void *data, redisReply *reply)
 {
     ngx_int_t               rc;
+    ngx_connection_t       *c;
     ngx_http_request_t     *r = data;
     ngx_http_spaces_ctx_t  *ctx;
 
+    c = r->connection;
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
     ctx->op = NULL;
 
-    ngx_http_set_log_request(r->connection->log, r);
+    ngx_http_set_log_request(c->log, r);
 
     if (reply == NULL && ctx->reply != ngx_http_spaces_token_reply
         && ctx->reply != ngx_http_spaces_space_reply)
@@ -445,6 +447,7 @@ ngx_http_spaces_request_handler(void *data, redisReply *reply)
     }
 
     ngx_http_spaces_continue(r, rc);
+    ngx_http_run_posted_requests(c);
 }
 
 

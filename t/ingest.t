@@ -1,0 +1,352 @@
+#!/usr/bin/perl
+
+# Audio in, a recording out: any Opus, bit-exact; and what is no Opus.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Mojo::JSON qw(true);
+use Test::More;
+use Test::Spaces;
+use Test::Spaces::Ogg qw(build packets page pages silence_of);
+use Time::HiRes qw(sleep time);
+
+my $s = Test::Spaces->new(workers => 4, body_timeout => '2s')->start;
+
+# each goes into a Space of its own, all at once, for they play in real time
+
+my @packets = silence_of(60);
+
+my %good = (
+    'plain' => tone(seconds => 2),
+    'stereo' => tone(seconds => 2, channels => 2, bitrate => '96k'),
+    '2.5 ms packets' => tone(seconds => 1, frame => 2.5, bitrate => '96k'),
+    '5 ms packets' => tone(seconds => 1, frame => 5),
+    '10 ms packets' => tone(seconds => 1, frame => 10),
+    '40 ms packets' => tone(seconds => 2, frame => 40),
+    '60 ms packets' => tone(seconds => 2, frame => 60),
+    '120 ms packets' => tone(seconds => 2, frame => 120),
+    'SILK' => tone(seconds => 2, bitrate => '10k', application => 'voip'),
+    'hybrid' => tone(seconds => 2, bitrate => '26k', application => 'voip'),
+    'CELT' => tone(seconds => 2, application => 'lowdelay'),
+    'the fattest' => tone(seconds => 2, channels => 2, bitrate => '510k',
+                          cbr => 1),
+    'opusenc' => opus_of(2),
+    'DTX' => opus_of(2, '--bitrate', 12, '--set-ctl-int', '4016=1'),
+    'no end flag' => build(packets => \@packets, no_eos => 1),
+    'a large pre-skip' => build(packets => \@packets, pre_skip => 3840),
+    'no pre-skip' => build(packets => \@packets, pre_skip => 0),
+    'a trimmed end' => build(packets => \@packets, trim => 500),
+    'a late start' => build(packets => \@packets, start => 48000 * 100),
+    'large tags' => build(packets => \@packets,
+                          tags => pack('a8 V/a* V V/a*', 'OpusTags', 'test', 1,
+                                       'X=' . 'y' x 300_000)),
+    'one packet a page' => build(packets => \@packets, per => 1),
+    'all on one page' => build(packets => \@packets, per => 255),
+    'gain' => build(packets => \@packets, gain => -256),
+);
+
+my (%space, %answer, %pid);
+
+for my $name (sort keys %good) {
+    $space{$name} = $s->create(title => $name, record => true);
+}
+
+subtest 'all at once' => sub {
+    my %reader;
+    for my $name (sort keys %good) {
+        pipe $reader{$name}, my $out or die;
+        my $pid = fork // die;
+        if ($pid == 0) {
+            my $res = $s->ingest($space{$name}, $good{$name});
+            print $out $res->code, "\n", $res->headers->header(
+                'Spaces-Recording') // '', "\n", $res->body;
+            close $out;
+            POSIX::_exit(0);
+        }
+        $pid{$name} = $pid;
+    }
+    for my $name (sort keys %good) {
+        local $/;
+        $answer{$name} = readline $reader{$name};
+        waitpid $pid{$name}, 0;
+        like($answer{$name}, qr/\A200\non\n\{/, "$name: 200");
+    }
+};
+
+for my $name (sort keys %good) {
+    subtest $name => sub {
+        my $space = Mojo::JSON::decode_json((split /\n/, $answer{$name}, 3)[2]);
+        is($space->{state}, 'ended', 'ended');
+        is($space->{recording}, 'available', 'available at once');
+
+        my $in = $good{$name};
+        my $out = $s->replay($space->{id});
+        is(length $out, $space->{bytes}, 'as many bytes as it says');
+        is_deeply([map { unpack 'H*', $_ } packets($out)],
+                  [map { unpack 'H*', $_ } packets($in)],
+                  'every packet as it came');
+
+        my @pages = pages($out);
+        is(scalar(grep { !$_->{good} } @pages), 0, 'every checksum is right');
+        is_deeply([map { $_->{sequence} } @pages], [0 .. $#pages],
+                  'no page is missing');
+        is($pages[1]{granule}, 0, 'it begins at 0');
+
+        oggz_ok($out, 'as others see it',
+                $name eq 'no pre-skip' ? qr/Implausibly low preskip/ : undef);
+
+        my @before = pages($in);
+        my ($head) = $before[0]{body} =~ /^OpusHead..(..)/s;
+        is(unpack('v', $head), unpack('v', substr $pages[0]{body}, 10, 2),
+           'the pre-skip');
+        is(substr($pages[0]{body}, 16, 2), substr($before[0]{body}, 16, 2),
+           'the gain');
+
+        my ($had, $has) = (decoded_ms($in), decoded_ms($out));
+        cmp_ok(abs($had - $has), '<', 1, "$had ms in, $has ms out");
+        cmp_ok(abs($space->{duration} * 1000 - $has), '<', 1,
+               'the duration it says');
+    };
+}
+
+subtest 'chained streams become one' => sub {
+    my $space = $s->create(record => true);
+    my $in = build(packets => [@packets[0 .. 19]], serial => 1)
+           . build(packets => [@packets[20 .. 39]], serial => 2, no_eos => 1)
+           . build(packets => [@packets[40 .. 59]], serial => 3);
+    is($s->ingest($space, $in)->code, 200, 'accepted');
+    my $out = $s->replay($space->{id});
+    is(join(' ', packets($out)), join(' ', @packets), 'every packet');
+    oggz_ok($out, 'one stream');
+};
+
+subtest 'one stream among others' => sub {
+    my $space = $s->create(record => true);
+    my @opus = pages(build(packets => \@packets, serial => 5, per => 10));
+    my $other = sub {
+        return page(packets => ["\x80theora" . $_[0]], serial => 9,
+                    sequence => $_[0], flags => $_[0] ? 0 : 2,
+                    granule => $_[0]);
+    };
+    my $in = $other->(0) . $opus[0]{raw};
+    $in .= $other->($_) . $opus[$_]{raw} for 1 .. $#opus;
+    is($s->ingest($space, $in)->code, 200, 'accepted');
+    is(join(' ', packets($s->replay($space->{id}))), join(' ', @packets),
+       'every packet');
+};
+
+subtest 'in chunks, byte by byte' => sub {
+    my $space = $s->create(record => true);
+    my $socket = $s->begin_ingest($space);
+    my $in = build(packets => \@packets, per => 7);
+    Test::Spaces::chunk($socket, $_) for split //, $in;
+    print $socket "0\r\n\r\n";
+    like(Test::Spaces::read_all($socket, 20), qr/^HTTP\/1.1 200 /, 'accepted');
+    is(join(' ', packets($s->replay($space->{id}))), join(' ', @packets),
+       'every packet');
+};
+
+subtest 'faster than real time is slowed, and dropped is nothing' => sub {
+    my $space = $s->create(record => true);
+    my @many = silence_of(500);
+    my $began = time;
+    my $res = $s->ingest($space, build(packets => \@many));
+    my $took = time - $began;
+    is($res->code, 200, 'accepted');
+    cmp_ok($took, '>', 9, "10 s of audio took $took s");
+    is(join(' ', packets($s->replay($space->{id}))), join(' ', @many),
+       'every packet');
+};
+
+subtest 'a hole in the clock becomes silence' => sub {
+    my $space = $s->create(record => true);
+    my @pages = pages(build(packets => \@packets, per => 10));
+    my $in = join '', map { $_->{raw} } @pages[0, 1, 2, 3, 6, 7];
+    is($s->ingest($space, $in)->code, 200, 'accepted');
+    my $out = $s->replay($space->{id});
+    my @out = packets($out);
+    is(join(' ', @out[0 .. 19]), join(' ', @packets[0 .. 19]), 'before');
+    is(join(' ', @out[-20 .. -1]), join(' ', @packets[40 .. 59]), 'after');
+    cmp_ok(abs(decoded_ms($out) - 1200 + 6.5), '<', 1, 'nothing is shorter');
+    like($s->error_log, qr/source of space $space->{id} is damaged/,
+         'it is logged');
+    oggz_ok($out, 'as others see it');
+};
+
+subtest 'a damaged page is passed over' => sub {
+    my $space = $s->create(record => true);
+    my @pages = pages(build(packets => \@packets, per => 10));
+    substr $pages[3]{raw}, 100, 1, 'X';
+    substr $pages[5]{raw}, 60, 20, '';
+    my $in = join 'noise' x 20, map { $_->{raw} } @pages;
+    $in =~ s/\A(OggS.*?)(?:noise)+/$1/s;
+    is($s->ingest($space, $in)->code, 200, 'accepted');
+    my $out = $s->replay($space->{id});
+    is(join(' ', (packets($out))[-10 .. -1]), join(' ', @packets[50 .. 59]),
+       'the end is there');
+    cmp_ok(abs(decoded_ms($out) - 1200 + 6.5), '<', 1, 'nothing is shorter');
+    my $n = () = $s->error_log =~ /$space->{id} is damaged/g;
+    is($n, 1, 'it is logged once');
+    oggz_ok($out, 'as others see it');
+};
+
+subtest 'a hostile clock' => sub {
+    for my $granule (-2, 2 ** 62, -2 ** 62, 9223372036854775807, 1) {
+        my $space = $s->create(record => true);
+        my @pages = pages(build(packets => [@packets[0 .. 29]], per => 10));
+        my $in = $pages[0]{raw} . $pages[1]{raw} . $pages[2]{raw}
+            . page(packets => [@packets[10 .. 19]], serial => 7, sequence => 3,
+                   granule => $granule)
+            . page(packets => [@packets[20 .. 29]], serial => 7, sequence => 4,
+                   granule => 28800, flags => 4);
+        is($s->ingest($space, $in)->code, 200, "$granule: 200");
+        my $out = $s->replay($space->{id});
+        is(scalar(grep { /\xff\xfe\0\0/ } packets($out)), 30,
+           "$granule: every packet");
+        cmp_ok(length $out, '<', 4000, 'and little more');
+    }
+};
+
+# what is wrong, and leaves the Space as it was
+
+my $wav = `ffmpeg -v error -f lavfi -i sine=duration=1 -f wav -`;
+my $mp3 = `ffmpeg -v error -f lavfi -i sine=duration=1 -f mp3 -`;
+my $flac = `ffmpeg -v error -f lavfi -i sine=duration=1 -c:a flac -f ogg -`;
+my $vorbis = `ffmpeg -v error -f lavfi -i sine=duration=1 -ac 2 -strict -2 -c:a vorbis -f ogg -`;
+my $surround = `ffmpeg -v error -f lavfi -i sine=duration=1 -ac 6 -c:a libopus -mapping_family 1 -f ogg -`;
+my $plain = build(packets => \@packets);
+my @pages = pages($plain);
+
+for (
+    ['an empty body', '', 400, 'bad-audio'],
+    ['headers alone', $pages[0]{raw} . $pages[1]{raw}, 400, 'bad-audio'],
+    ['half a page', substr($plain, 0, 40), 400, 'bad-audio'],
+    ['a broken first page', 'OggS' . 'x' x 70000, 400, 'bad-audio'],
+    ['audio without tags', $pages[0]{raw} . $pages[2]{raw}
+                           =~ s/^(.{18})..../$1\1\0\0\0/sr, 400, 'bad-audio'],
+    ['no packet that is Opus',
+     build(packets => [map { "\xff\xff" } 1 .. 5]), 400, 'bad-audio'],
+    ['WAV', $wav, 415, 'not-opus'],
+    ['MP3', $mp3, 415, 'not-opus'],
+    ['Ogg FLAC', $flac, 415, 'not-opus'],
+    ['Ogg Vorbis', $vorbis, 415, 'not-opus'],
+    ['surround', $surround, 415, 'not-opus'],
+    ['noise', join('', map { chr int rand 256 } 1 .. 5000), 415, 'not-opus'],
+    ['text', "hello\n", 415, 'not-opus'],
+) {
+    my ($name, $body, $status, $slug) = @$_;
+    my $space = $s->create(record => true);
+    my $res = $s->ingest($space, $body);
+    is($res->code, $status, "$name: $status") or diag($res->body);
+    is(($res->json // {})->{type}, "urn:spaces:$slug", "$name: $slug");
+    my $after = $s->space($space->{id});
+    is($after->{state}, 'scheduled', "$name: the Space is as it was");
+}
+
+# who may not
+
+my $space = $s->create(record => true);
+my $other = $s->create;
+my $path = "/spaces/$space->{id}/ingest";
+
+for (
+    ['nobody', {}, 401, 'unauthorized'],
+    ['an unknown token', $s->bearer('x' x 32), 401, 'unauthorized'],
+    ['the token of another Space', $s->bearer($other->{token}), 403,
+     'forbidden'],
+    ['another user', $s->as('bob'), 403, 'forbidden'],
+    ['a foreign page', { %{ $s->as('ana') }, Origin => 'http://evil.example' },
+     403, 'foreign-origin'],
+) {
+    my ($name, $headers, $status, $slug) = @$_;
+    my $res = $s->http('PUT', $path, $headers, $plain);
+    is($res->code, $status, "$name: $status");
+    is($res->json->{type}, "urn:spaces:$slug", "$name: $slug");
+}
+
+is($s->http('PUT', '/spaces/' . 'a' x 20 . '/ingest', $s->as('ana'),
+            $plain)->code, 404, 'no such Space');
+is($s->http('PUT', '/spaces/..%2e/ingest', $s->as('ana'), $plain)->code, 404,
+   'no id at all');
+is($s->http('GET', $path, $s->as('ana'))->code, 405, 'GET');
+is($s->http('PUT', $path, { Authorization => 'Basic c291cmNlOg==' },
+            $plain)->code, 401, 'an empty password');
+is($s->space($space->{id})->{state}, 'scheduled', 'nothing has happened');
+
+subtest 'two sources' => sub {
+    my $space = $s->create(record => true);
+    my $first = $s->begin_ingest($space);
+    Test::Spaces::chunk($first, build(packets => \@packets, no_eos => 1));
+    ok(until_ok(sub { $s->space($space->{id})->{state} eq 'live' }), 'live');
+    for (1 .. 4) {
+        my $res = $s->ingest($space, $plain);
+        is($res->code, 409, 'the second is refused');
+        is($res->json->{type}, 'urn:spaces:speaking', 'and told why');
+    }
+    my $live = $s->space($space->{id});
+    is_deeply([map { "$_->{id} $_->{role}" } @{ $live->{speakers} }],
+              ['host host'], 'the host is there');
+    is($live->{recording}, 'recording', 'recording');
+    is($s->http('GET', "/spaces/$space->{id}/replay")->code, 409,
+       'no replay yet');
+    is($s->http('PATCH', "/spaces/$space->{id}", $s->as('ana'),
+                json => { record => Mojo::JSON::false })->code, 409,
+       'record is settled');
+    print $first "0\r\n\r\n";
+    like(Test::Spaces::read_all($first), qr/^HTTP\/1.1 200 /, 'the first ends');
+    my $res = $s->ingest($space, $plain);
+    is($res->code, 409, 'ended');
+    is($res->json->{type}, 'urn:spaces:ended', 'and told why');
+};
+
+subtest 'a body that stalls' => sub {
+    my $space = $s->create(record => true);
+    my $socket = $s->begin_ingest($space);
+    Test::Spaces::chunk($socket, build(packets => \@packets, no_eos => 1));
+    like(Test::Spaces::read_all($socket, 20), qr/^HTTP\/1.1 408 .*timeout/s,
+         'is told so');
+    is($s->space($space->{id})->{state}, 'live', 'the Space waits');
+    is($s->end_space($space)->code, 200, 'and ends');
+};
+
+subtest 'ended by the API while the host sends' => sub {
+    my $space = $s->create(record => true);
+    my $socket = $s->begin_ingest($space);
+    my @many = silence_of(150);
+    Test::Spaces::chunk($socket, build(packets => \@many, no_eos => 1));
+    ok(until_ok(sub {
+        ($s->space($space->{id})->{speakers}[0] // {})->{speaking};
+    }), 'speaking');
+    my $began = time;
+    my $res = $s->end_space($space);
+    is($res->code, 200, 'accepted');
+    cmp_ok(time - $began, '<', 1, 'within a second');
+    is($res->json->{recording}, 'available', 'with the recording');
+    like(Test::Spaces::read_all($socket), qr/^HTTP\/1.1 200 .*"ended"/s,
+         'the host is told');
+    my @out = packets($s->replay($space->{id}));
+    my $got = grep { /\xff\xfe\0\0/ } @out;
+    cmp_ok($got, '>=', 100, "all that was received ($got packets)");
+    is($s->end_space($space)->code, 200, 'a second end is no harm');
+};
+
+subtest 'not recorded' => sub {
+    my $space = $s->create;
+    my $res = $s->ingest($space, $plain);
+    is($res->code, 200, 'accepted');
+    is($res->headers->header('Spaces-Recording'), 'off', 'the header says so');
+    is($res->json->{recording}, 'none', 'no recording');
+    $res = $s->http('GET', "/spaces/$space->{id}/replay");
+    is($res->code, 404, 'no replay');
+    is($res->json->{type}, 'urn:spaces:not-recorded', 'and told why');
+};
+
+is_deeply([glob "$s->{dir}/spaces/live/*"], [], 'live/ is empty');
+
+$s->stop;
+
+done_testing;
