@@ -184,6 +184,16 @@ ngx_http_spaces_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_buf_t    *b;
     ngx_chain_t   out;
 
+    if (r->headers_in.expect && !r->expect_tested && !r->request_body
+        && status >= 300)
+    {
+
+        /* "100 Continue" would be taken for a yes */
+
+        r->expect_tested = 1;
+        r->keepalive = 0;
+    }
+
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
         return rc;
@@ -273,7 +283,7 @@ ngx_http_spaces_header_private(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_spaces_begin(ngx_http_request_t *r, ngx_int_t rc)
 {
-    if (rc != NGX_AGAIN) {
+    if (rc != NGX_HTTP_SPACES_LATER) {
         return rc;
     }
 
@@ -286,7 +296,7 @@ ngx_http_spaces_begin(ngx_http_request_t *r, ngx_int_t rc)
 void
 ngx_http_spaces_continue(ngx_http_request_t *r, ngx_int_t rc)
 {
-    if (rc != NGX_AGAIN) {
+    if (rc != NGX_HTTP_SPACES_LATER) {
         ngx_http_finalize_request(r, rc);
     }
 }

@@ -650,14 +650,14 @@ ngx_http_spaces_api_patched(ngx_http_request_t *r, redisReply *reply)
 
     ngx_http_spaces_store_changed(smcf, &ctx->id);
 
-    if (ctx->in_room && ctx->space->state == NGX_HTTP_SPACES_LIVE) {
-        document = ngx_http_spaces_space_document(ctx->space, r->pool);
+    document = ngx_http_spaces_space_document(ctx->space, r->pool);
 
-        if (document.data) {
-            ngx_http_spaces_zone_document(smcf->zone, &ctx->id, &document);
-        }
+    if (document.data) {
+        /* if it went live meanwhile, its room would store what it had */
+        ngx_http_spaces_zone_document(smcf->zone, &ctx->id, &document);
+    }
 
-    } else if (ctx->space->recording == NGX_HTTP_SPACES_AVAILABLE) {
+    if (ctx->space->recording == NGX_HTTP_SPACES_AVAILABLE) {
         ngx_http_spaces_recorder_amend(smcf, ctx->space);
     }
 
@@ -735,7 +735,7 @@ ngx_http_spaces_api_end(ngx_http_request_t *r)
 
     ngx_http_spaces_wait(smcf->rooms, &end->waiter);
 
-    return NGX_AGAIN;
+    return NGX_HTTP_SPACES_LATER;
 }
 
 

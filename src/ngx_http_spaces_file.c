@@ -102,10 +102,19 @@ ngx_http_spaces_read_file(char *name, u_char *data, size_t *len)
 ngx_int_t
 ngx_http_spaces_move_file(char *from, char *to)
 {
-    if (rename(from, to) == 0) {
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
         return NGX_OK;
     }
 
-    return (ngx_errno == NGX_ENOENT && access(to, F_OK) == 0) ? NGX_OK
-                                                               : NGX_ERROR;
+    if (ngx_errno == NGX_ENOENT && access(to, F_OK) == 0) {
+        return NGX_OK;
+    }
+
+    /* a file system that can't promise it, such as NFS */
+
+    if (ngx_errno == EINVAL && access(to, F_OK) == -1) {
+        return rename(from, to) == 0 ? NGX_OK : NGX_ERROR;
+    }
+
+    return NGX_ERROR;
 }

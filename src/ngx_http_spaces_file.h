@@ -21,7 +21,7 @@ ngx_int_t ngx_http_spaces_write_file(char *name, u_char *data, size_t len);
 /* "len" bytes at most; sets it to what was read */
 ngx_int_t ngx_http_spaces_read_file(char *name, u_char *data, size_t *len);
 
-/* renames; NGX_OK as well if that was done before */
+/* renames, never over another; NGX_OK as well if that was done before */
 ngx_int_t ngx_http_spaces_move_file(char *from, char *to);
 
 /* the folder that the file is to be in */

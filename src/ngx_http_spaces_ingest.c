@@ -36,6 +36,8 @@ typedef struct {
                                                   as nginx sees it */
     size_t                        received;
 
+    ngx_int_t                     answer;      /* what answering returned */
+
     unsigned                      waiting:1;   /* in the list of waiters */
     unsigned                      held:1;      /* "packet" is set */
     unsigned                      blocked:1;   /* the room takes no more now */
@@ -43,6 +45,9 @@ typedef struct {
     unsigned                      complete:1;  /* the body came to its end */
     unsigned                      ended:1;     /* and so the ring was told */
     unsigned                      complained:1;
+    unsigned                      draining:1;  /* the Space ends: hurry */
+    unsigned                      reloading:1;
+    unsigned                      reloaded:1;
     unsigned                      raw_answered:1;
 } ngx_http_spaces_ingest_t;
 
@@ -55,6 +60,7 @@ static void ngx_http_spaces_ingest_cleanup(void *data);
 static ngx_int_t ngx_http_spaces_ingest_body(ngx_http_request_t *r);
 static void ngx_http_spaces_ingest_body_handler(ngx_http_request_t *r);
 static void ngx_http_spaces_ingest_read_body(ngx_http_request_t *r);
+static void ngx_http_spaces_ingest_idle(ngx_http_spaces_ingest_t *ingest);
 static ngx_int_t ngx_http_spaces_ingest_take_body(
     ngx_http_spaces_ingest_t *ingest);
 
@@ -65,9 +71,17 @@ static void ngx_http_spaces_ingest_read_raw(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_ingest_feed(ngx_http_spaces_ingest_t *ingest,
     u_char *data, size_t len);
 static ngx_int_t ngx_http_spaces_ingest_pump(ngx_http_spaces_ingest_t *ingest);
+static ngx_int_t ngx_http_spaces_ingest_refuse(
+    ngx_http_spaces_ingest_t *ingest, ngx_http_spaces_problem_e problem,
+    const char *detail);
 static ngx_int_t ngx_http_spaces_ingest_write(
     ngx_http_spaces_ingest_t *ingest);
 static ngx_int_t ngx_http_spaces_ingest_join(ngx_http_spaces_ingest_t *ingest);
+static ngx_int_t ngx_http_spaces_ingest_no(ngx_http_spaces_ingest_t *ingest,
+    ngx_int_t rc);
+static ngx_int_t ngx_http_spaces_ingest_reload(
+    ngx_http_spaces_ingest_t *ingest);
+static ngx_int_t ngx_http_spaces_ingest_reloaded(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_ingest_open(ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_complete(ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_complain(ngx_http_spaces_ingest_t *ingest);
@@ -146,10 +160,12 @@ ngx_http_spaces_ingest_loaded(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_spaces_ingest_admit(ngx_http_request_t *r)
 {
-    ngx_int_t               rc;
-    ngx_http_spaces_ctx_t  *ctx;
+    ngx_int_t                     rc;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
     if (ctx->space == NULL) {
         return ngx_http_spaces_require_visible(r);
@@ -198,6 +214,17 @@ ngx_http_spaces_ingest_admit(ngx_http_request_t *r)
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_OVER,
                                        "a Space that has ended does not "
                                        "begin again: create another");
+    }
+
+    if (ctx->space->state == NGX_HTTP_SPACES_LIVE && !ctx->in_room
+        && (ctx->space->node.len != smcf->node.len
+            || ngx_strncmp(ctx->space->node.data, smcf->node.data,
+                           smcf->node.len)
+               != 0))
+    {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
+                                       "the Space is live on node \"%V\", "
+                                       "talk there", &ctx->space->node);
     }
 
     if (ctx->in_room && ctx->space->host_present) {
@@ -341,7 +368,7 @@ ngx_http_spaces_ingest_read_body(ngx_http_request_t *r)
         }
 
         if (rc != NGX_OK) {
-            ngx_http_spaces_ingest_done(ingest, rc);
+            ngx_http_spaces_ingest_done(ingest, ingest->answer);
             return;
         }
 
@@ -366,13 +393,25 @@ ngx_http_spaces_ingest_read_body(ngx_http_request_t *r)
         }
 
         if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
+            ngx_http_spaces_ingest_idle(ingest);
             return;
         }
     }
 }
 
 
-/* consumes what nginx has read; NGX_AGAIN if the room takes no more now */
+/* all that has come is in the ring: an end need not wait for more */
+
+static void
+ngx_http_spaces_ingest_idle(ngx_http_spaces_ingest_t *ingest)
+{
+    if (ingest->draining) {
+        ingest->room->drained = ingest->serial;
+    }
+}
+
+
+/* consumes what nginx has read; the codes are those of the pump */
 
 static ngx_int_t
 ngx_http_spaces_ingest_take_body(ngx_http_spaces_ingest_t *ingest)
@@ -483,12 +522,15 @@ ngx_http_spaces_ingest_raw_hello(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     ingest = ctx->data;
 
-    expects = r->http_version > NGX_HTTP_VERSION_10 && r->headers_in.expect
+    /* Liquidsoap waits for it in HTTP/1.0 as well */
+
+    expects = r->headers_in.expect
               && ngx_strcasestrn(r->headers_in.expect->value.data,
                                  "100-continue", sizeof("100-continue") - 2);
 
     if (expects) {
-        last = ngx_sprintf(buf, "HTTP/1.1 100 Continue\r\n\r\n");
+        last = ngx_sprintf(buf, "HTTP/1.%d 100 Continue\r\n\r\n",
+                           r->http_version > NGX_HTTP_VERSION_10 ? 1 : 0);
         r->expect_tested = 1;
 
     } else {
@@ -574,13 +616,14 @@ ngx_http_spaces_ingest_read_raw(ngx_http_request_t *r)
         }
 
         if (rc != NGX_OK) {
-            ngx_http_spaces_ingest_done(ingest, rc);
+            ngx_http_spaces_ingest_done(ingest, ingest->answer);
             return;
         }
 
         n = c->recv(c, ingest->raw, NGX_HTTP_SPACES_RAW_BUFFER);
 
         if (n == NGX_AGAIN) {
+            ngx_http_spaces_ingest_idle(ingest);
 
             if (ingest->received) {
                 clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
@@ -607,12 +650,10 @@ ngx_http_spaces_ingest_read_raw(ngx_http_request_t *r)
              * same, so the Space waits for its host to come back.
              */
 
-            rc = NGX_OK;
-
-            if (ingest->room == NULL) {
-                rc = ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_AUDIO,
-                                             "no audio came");
-            }
+            rc = ingest->room
+                 ? ngx_http_spaces_ingest_result(ingest)
+                 : ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_AUDIO,
+                                           "no audio came");
 
             ngx_http_spaces_ingest_done(ingest, rc);
             return;
@@ -624,23 +665,26 @@ ngx_http_spaces_ingest_read_raw(ngx_http_request_t *r)
         rc = ngx_http_spaces_ingest_feed(ingest, ingest->raw, (size_t) n);
 
         if (rc != NGX_OK && rc != NGX_AGAIN) {
-            ngx_http_spaces_ingest_done(ingest, rc);
+            ngx_http_spaces_ingest_done(ingest, ingest->answer);
             return;
         }
     }
 }
 
 
-/* NGX_OK: all is in the ring; NGX_AGAIN: later; or the answer */
+/*
+ * NGX_OK: all is in the ring; NGX_AGAIN: the rest later; NGX_ABORT: it was
+ * answered, with what "answer" holds
+ */
 
 static ngx_int_t
 ngx_http_spaces_ingest_feed(ngx_http_spaces_ingest_t *ingest, u_char *data,
     size_t len)
 {
     if (spaces_ogg_reader_feed(&ingest->reader, data, len) != 0) {
-        return ngx_http_spaces_problem(ingest->request,
-                                       NGX_HTTP_SPACES_INTERNAL,
-                                       "out of memory");
+        return ngx_http_spaces_ingest_refuse(ingest,
+                                             NGX_HTTP_SPACES_INTERNAL,
+                                             "out of memory");
     }
 
     return ngx_http_spaces_ingest_pump(ingest);
@@ -650,10 +694,11 @@ ngx_http_spaces_ingest_feed(ngx_http_spaces_ingest_t *ingest, u_char *data,
 static ngx_int_t
 ngx_http_spaces_ingest_pump(ngx_http_spaces_ingest_t *ingest)
 {
-    ngx_int_t            rc;
-    ngx_http_request_t  *r;
+    ngx_int_t  rc;
 
-    r = ingest->request;
+    if (ingest->blocked) {
+        return NGX_AGAIN;
+    }
 
     for ( ;; ) {
 
@@ -676,31 +721,43 @@ ngx_http_spaces_ingest_pump(ngx_http_spaces_ingest_t *ingest)
             return NGX_OK;
 
         case SPACES_OGG_NOT_OGG:
-            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_OPUS,
-                                           "the first bytes are not those of "
-                                           "an Ogg stream; encode with "
-                                           "\"-c:a libopus -f ogg\"");
+            return ngx_http_spaces_ingest_refuse(ingest,
+                       NGX_HTTP_SPACES_NOT_OPUS,
+                       "the first bytes are not those of an Ogg stream; "
+                       "encode with \"-c:a libopus -f ogg\"");
 
         case SPACES_OGG_NOT_OPUS:
-            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_OPUS,
-                                           "no stream in this Ogg is Opus; "
-                                           "encode with \"-c:a libopus\"");
+            return ngx_http_spaces_ingest_refuse(ingest,
+                       NGX_HTTP_SPACES_NOT_OPUS,
+                       "no stream in this Ogg is Opus; encode with "
+                       "\"-c:a libopus\"");
 
         case SPACES_OGG_UNSUPPORTED:
-            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_OPUS,
-                                           "only mono and stereo of channel "
-                                           "mapping family 0 are taken");
+            return ngx_http_spaces_ingest_refuse(ingest,
+                       NGX_HTTP_SPACES_NOT_OPUS,
+                       "only mono and stereo of channel mapping family 0 are "
+                       "taken");
 
         case SPACES_OGG_BROKEN:
-            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_AUDIO,
-                                           "the headers of the stream are "
-                                           "broken");
+            return ngx_http_spaces_ingest_refuse(ingest,
+                       NGX_HTTP_SPACES_BAD_AUDIO,
+                       "the headers of the stream are broken");
 
         default: /* SPACES_OGG_NO_MEMORY */
-            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_INTERNAL,
-                                           "out of memory");
+            return ngx_http_spaces_ingest_refuse(ingest,
+                       NGX_HTTP_SPACES_INTERNAL, "out of memory");
         }
     }
+}
+
+
+static ngx_int_t
+ngx_http_spaces_ingest_refuse(ngx_http_spaces_ingest_t *ingest,
+    ngx_http_spaces_problem_e problem, const char *detail)
+{
+    ingest->answer = ngx_http_spaces_problem(ingest->request, problem, "%s",
+                                             detail);
+    return NGX_ABORT;
 }
 
 
@@ -725,7 +782,7 @@ ngx_http_spaces_ingest_write(ngx_http_spaces_ingest_t *ingest)
     ring = ingest->room->ring;
     ahead = (uint64_t) NGX_HTTP_SPACES_AHEAD * (SPACES_OPUS_RATE / 1000);
 
-    if (spaces_packet_ring_queued(ring) >= ahead) {
+    if (spaces_packet_ring_queued(ring) >= ahead && !ingest->draining) {
         ingest->blocked = 1;
         return NGX_AGAIN;
     }
@@ -755,23 +812,39 @@ static ngx_int_t
 ngx_http_spaces_ingest_join(ngx_http_spaces_ingest_t *ingest)
 {
     ngx_int_t               rc;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(ingest->request, ngx_http_spaces_module);
+
+    rc = ngx_http_spaces_zone_attach(ingest->smcf->zone, &ctx->id,
+                                     &ingest->room, &ingest->serial);
+
+    if (rc == NGX_DECLINED) {
+        rc = ngx_http_spaces_ingest_reload(ingest);
+    }
+
+    if (rc == NGX_OK || rc == NGX_AGAIN || rc == NGX_ABORT) {
+        return rc;
+    }
+
+    ingest->answer = ngx_http_spaces_ingest_no(ingest, rc);
+
+    return NGX_ABORT;
+}
+
+
+/* the answer to a source that found no place, by the reason */
+
+static ngx_int_t
+ngx_http_spaces_ingest_no(ngx_http_spaces_ingest_t *ingest, ngx_int_t rc)
+{
     ngx_http_request_t     *r;
     ngx_http_spaces_ctx_t  *ctx;
 
     r = ingest->request;
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
-    rc = ngx_http_spaces_zone_attach(ingest->smcf->zone, &ctx->id,
-                                     &ingest->room, &ingest->serial);
-
-    if (rc == NGX_DECLINED) {
-        rc = ngx_http_spaces_ingest_open(ingest);
-    }
-
     switch (rc) {
-
-    case NGX_OK:
-        return NGX_OK;
 
     case NGX_BUSY:
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_SPEAKING,
@@ -787,6 +860,12 @@ ngx_http_spaces_ingest_join(ngx_http_spaces_ingest_t *ingest)
                                        "too many Spaces are live on this "
                                        "server; try again later");
 
+    case NGX_HTTP_SPACES_LATER:
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_STORAGE,
+                                       "nginx has just started and is looking "
+                                       "for recordings to go on with; come "
+                                       "back in a moment");
+
     default:
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_INTERNAL,
                                        "out of memory");
@@ -794,7 +873,80 @@ ngx_http_spaces_ingest_join(ngx_http_spaces_ingest_t *ingest)
 }
 
 
-/* the first audio of the host makes the Space live */
+/*
+ * No room yet: the first audio of the host makes the Space live.  It may come
+ * long after the host was admitted, and the Space may have ended since.
+ */
+
+static ngx_int_t
+ngx_http_spaces_ingest_reload(ngx_http_spaces_ingest_t *ingest)
+{
+    ngx_int_t  rc;
+
+    ingest->reloading = 1;
+
+    rc = ngx_http_spaces_load(ingest->request,
+                              ngx_http_spaces_ingest_reloaded);
+
+    ingest->reloading = 0;
+
+    if (ingest->reloaded) {
+        return ngx_http_spaces_ingest_open(ingest);
+    }
+
+    if (rc == NGX_HTTP_SPACES_LATER) {
+        ingest->blocked = 1;
+        return NGX_AGAIN;
+    }
+
+    ingest->answer = rc;
+
+    return NGX_ABORT;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_ingest_reloaded(ngx_http_request_t *r)
+{
+    ngx_int_t                  rc;
+    ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_ingest_t  *ingest;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    ingest = ctx->data;
+
+    rc = ngx_http_spaces_ingest_admit(r);
+
+    if (ingest->reloading) {
+
+        /* at once, from the cache: the caller goes on */
+
+        ingest->reloaded = (rc == NGX_DECLINED);
+
+        return rc;
+    }
+
+    ingest->blocked = 0;
+
+    if (rc != NGX_DECLINED) {
+        ngx_http_spaces_ingest_done(ingest, rc);
+        return NGX_HTTP_SPACES_LATER;
+    }
+
+    rc = ngx_http_spaces_ingest_open(ingest);
+
+    if (rc != NGX_OK) {
+        ngx_http_spaces_ingest_done(ingest, ngx_http_spaces_ingest_no(ingest,
+                                                                      rc));
+        return NGX_HTTP_SPACES_LATER;
+    }
+
+    r->read_event_handler(r);
+
+    return NGX_HTTP_SPACES_LATER;
+}
+
+
 
 static ngx_int_t
 ngx_http_spaces_ingest_open(ngx_http_spaces_ingest_t *ingest)
@@ -810,6 +962,11 @@ ngx_http_spaces_ingest_open(ngx_http_spaces_ingest_t *ingest)
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     space = ctx->space;
 
+    if (!ingest->smcf->zone->sh->scanned) {
+        /* what a crash left may be of this very Space */
+        return NGX_HTTP_SPACES_LATER;
+    }
+
     if (space->started_at == 0) {
         space->started_at = ngx_http_spaces_now();
     }
@@ -819,6 +976,8 @@ ngx_http_spaces_ingest_open(ngx_http_spaces_ingest_t *ingest)
     if (document.data == NULL) {
         return NGX_ERROR;
     }
+
+    ctx->space->state = NGX_HTTP_SPACES_LIVE;
 
     /* any packet may be stereo, whatever the head says of the first */
 
@@ -951,9 +1110,16 @@ ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest)
         return;
     }
 
+    if (room->ending) {
+        ingest->draining = 1;
+    }
+
     if (ingest->complete) {
 
-        if (!ingest->ended) {
+        if (ingest->ended) {
+            ngx_http_spaces_ingest_idle(ingest);
+
+        } else {
             ngx_memzero(&packet, sizeof(spaces_packet_t));
 
             packet.flags = SPACES_PACKET_END;
@@ -967,7 +1133,9 @@ ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest)
         return;
     }
 
-    if (ingest->blocked) {
+    if (ingest->blocked
+        || (ingest->draining && room->drained != ingest->serial))
+    {
         ingest->blocked = 0;
         r->read_event_handler(r);
     }
@@ -992,7 +1160,7 @@ ngx_http_spaces_ingest_result(ngx_http_spaces_ingest_t *ingest)
     r = ingest->request;
 
     if (ingest->raw_answered) {
-        return NGX_OK;
+        return NGX_HTTP_CLOSE;
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
@@ -1021,6 +1189,8 @@ ngx_http_spaces_ingest_done(ngx_http_spaces_ingest_t *ingest, ngx_int_t rc)
                                     ingest->serial);
         ingest->room = NULL;
     }
+
+    ingest->held = 0;
 
     r->read_event_handler = ngx_http_block_reading;
 

@@ -13,10 +13,6 @@
 #include "ngx_http_spaces_store.h"
 
 
-#define NGX_HTTP_SPACES_HANDLER_API     1
-#define NGX_HTTP_SPACES_HANDLER_OTHER   2
-
-
 static char *ngx_http_spaces_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_spaces_path(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -794,7 +790,7 @@ ngx_http_spaces_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 static char *
 ngx_http_spaces_set_handler(ngx_conf_t *cf, ngx_http_spaces_loc_conf_t *slcf,
-    ngx_uint_t kind, ngx_http_handler_pt handler)
+    ngx_http_handler_pt handler)
 {
     ngx_http_core_loc_conf_t     *clcf;
     ngx_http_spaces_main_conf_t  *smcf;
@@ -806,7 +802,7 @@ ngx_http_spaces_set_handler(ngx_conf_t *cf, ngx_http_spaces_loc_conf_t *slcf,
         return "conflicts with another handler in this location";
     }
 
-    slcf->handler = kind;
+    slcf->handler = handler;
     clcf->handler = handler;
 
     if (smcf->handler_line == 0) {
@@ -839,8 +835,7 @@ ngx_http_spaces_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                "\"location /spaces\", not a named one";
     }
 
-    return ngx_http_spaces_set_handler(cf, slcf, NGX_HTTP_SPACES_HANDLER_API,
-                                       ngx_http_spaces_api_handler);
+    return ngx_http_spaces_set_handler(cf, slcf, ngx_http_spaces_api_handler);
 }
 
 
@@ -859,7 +854,7 @@ ngx_http_spaces_handler(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     slcf->is_share = cmd->offset;
 
-    return ngx_http_spaces_set_handler(cf, slcf, NGX_HTTP_SPACES_HANDLER_OTHER,
+    return ngx_http_spaces_set_handler(cf, slcf,
                                        (ngx_http_handler_pt) cmd->post);
 }
 
@@ -954,7 +949,7 @@ ngx_http_spaces_create_loc_conf(ngx_conf_t *cf)
      *
      *     slcf->target = NULL;
      *     slcf->is_share = 0;
-     *     slcf->handler = 0;
+     *     slcf->handler = NULL;
      */
 
     slcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_spaces_loc_conf_t));
@@ -1005,7 +1000,21 @@ ngx_http_spaces_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_sec_value(conf->max_duration, prev->max_duration,
                              12 * 3600);
 
-    if (conf->handler == 0) {
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* "if" and "limit_except" are locations of their own */
+
+    if (clcf->noname && conf->handler == NULL) {
+        conf->handler = prev->handler;
+        conf->target = prev->target;
+        conf->is_share = prev->is_share;
+    }
+
+    if (clcf->lmt_excpt && clcf->handler == NULL) {
+        clcf->handler = conf->handler;
+    }
+
+    if (conf->handler == NULL) {
         return NGX_CONF_OK;
     }
 
@@ -1020,7 +1029,6 @@ ngx_http_spaces_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
      * of its own: nginx's limit would end both with a page.
      */
 
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->client_max_body_size = 0;
 
     return NGX_CONF_OK;

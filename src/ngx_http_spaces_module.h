@@ -64,7 +64,7 @@ typedef struct {
     /* the handler's argument: a Space's id, or a token */
     ngx_http_complex_value_t    *target;
     ngx_uint_t                   is_share;   /* the target is a token */
-    ngx_uint_t                   handler;    /* a handler of ours is here */
+    ngx_http_handler_pt          handler;    /* one of ours, if it is here */
 
     ngx_http_complex_value_t    *user;
     ngx_http_complex_value_t    *record;

@@ -6,6 +6,7 @@
 
 #include "ngx_http_spaces_reaper.h"
 #include "ngx_http_spaces_file.h"
+#include "ngx_http_spaces_recovery.h"
 #include "ngx_http_spaces_store.h"
 
 
@@ -93,6 +94,12 @@ ngx_http_spaces_reaper_handler(ngx_event_t *ev)
     smcf = reaper->smcf;
 
     ngx_add_timer(&reaper->timer, NGX_HTTP_SPACES_REAPER_PACE);
+
+    /* if the worker that had begun it is gone */
+
+    if (!ngx_exiting) {
+        (void) ngx_http_spaces_recovery_start(smcf);
+    }
 
     if (!ngx_http_spaces_reaper_is_mine(reaper) || reaper->busy
         || !ngx_http_spaces_redis_ready(smcf->redis))

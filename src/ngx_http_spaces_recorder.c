@@ -4,6 +4,7 @@
  */
 
 
+#include <sys/file.h>
 #include <sys/statvfs.h>
 
 #include "ngx_http_spaces_recorder.h"
@@ -52,6 +53,7 @@ typedef struct {
 typedef struct {
     ngx_pool_t                    *pool;
     char                          *name;
+    char                          *audio;
     ngx_str_t                      document;
     ngx_err_t                      err;
 } ngx_http_spaces_amend_t;
@@ -131,6 +133,7 @@ ngx_http_spaces_recorder_open(ngx_http_spaces_main_conf_t *smcf,
     rec->pool = pool;
     rec->handler = handler;
     rec->data = data;
+    rec->failed = (room->torn != 0);
 
     rec->task->event.data = rec;
     rec->task->event.handler = ngx_http_spaces_recorder_done;
@@ -462,19 +465,18 @@ ngx_http_spaces_recorder_open_task(void *data, ngx_log_t *log)
             *slash = '/';
         }
 
+        if (access(t->recording, F_OK) == 0) {
+            ngx_set_errno(NGX_EEXIST);
+            ngx_http_spaces_recorder_error(t, "a second recording of a Space");
+            return;
+        }
+
         if ((off_t) fs.f_bavail * (off_t) fs.f_frsize < t->min_free) {
             t->err = ENOSPC;
             t->failed = "the check of \"spaces_min_free\"";
             return;
         }
 
-        if (ngx_http_spaces_write_file(t->live_json, t->document,
-                                       t->document_len)
-            != NGX_OK)
-        {
-            ngx_http_spaces_recorder_error(t, "writing live/<id>.json");
-            return;
-        }
     }
 
     flags = O_RDWR|O_CLOEXEC;
@@ -497,9 +499,22 @@ ngx_http_spaces_recorder_open_task(void *data, ngx_log_t *log)
 
     if (t->fd == NGX_INVALID_FILE) {
         ngx_http_spaces_recorder_error(t, "open() of live/<id>.opus");
+        return;
+    }
+
+    /* the recovery of another nginx on this folder is to leave it alone */
+
+    (void) flock(t->fd, LOCK_SH|LOCK_NB);
+
+    if ((!t->resume || t->starting)
+        && ngx_http_spaces_write_file(t->live_json, t->document,
+                                      t->document_len)
+           != NGX_OK)
+    {
+        ngx_http_spaces_recorder_error(t, "writing live/<id>.json");
 
         if (!t->resume) {
-            (void) unlink(t->live_json);
+            (void) unlink(t->live);
         }
     }
 }
@@ -595,6 +610,13 @@ ngx_http_spaces_recorder_publish_task(void *data, ngx_log_t *log)
         return;
     }
 
+    if (access(t->live, F_OK) == 0 && access(t->recording, F_OK) == 0) {
+        ngx_set_errno(NGX_EEXIST);
+        ngx_http_spaces_recorder_error(t, "a second recording of a Space");
+        t->size = 0;
+        return;
+    }
+
     if (ngx_http_spaces_write_file(t->recording_json, t->document,
                                    t->document_len)
         != NGX_OK)
@@ -650,11 +672,16 @@ ngx_http_spaces_recorder_amend(ngx_http_spaces_main_conf_t *smcf,
                                                           &space->id, ".json",
                                                           pool).data;
 
+    amend->audio = (char *) ngx_http_spaces_recording_path(&smcf->path,
+                                                           &space->id,
+                                                           ".opus", pool).data;
+
     task->handler = ngx_http_spaces_amend_task;
     task->event.handler = ngx_http_spaces_amend_done;
     task->event.data = amend;
 
     if (amend->document.data == NULL || amend->name == NULL
+        || amend->audio == NULL
         || ngx_thread_task_post(smcf->thread_pool, task) != NGX_OK)
     {
         ngx_destroy_pool(pool);
@@ -666,6 +693,11 @@ static void
 ngx_http_spaces_amend_task(void *data, ngx_log_t *log)
 {
     ngx_http_spaces_amend_t  *amend = data;
+
+    if (access(amend->audio, F_OK) == -1) {
+        /* it has expired meanwhile, and its description with it */
+        return;
+    }
 
     if (ngx_http_spaces_write_file(amend->name, amend->document.data,
                                    amend->document.len)

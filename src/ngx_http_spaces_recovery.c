@@ -11,6 +11,8 @@
 
 #include "spaces_ogg_tail.h"
 
+#include <sys/file.h>
+
 
 /* how often what is left to do is looked at, ms */
 #define NGX_HTTP_SPACES_RECOVERY_PACE  250
@@ -43,6 +45,7 @@ typedef struct {
     ngx_http_spaces_found_t       *found;      /* by the thread, then to do */
     ngx_http_spaces_found_t       *saving;
     ngx_uint_t                     asked;      /* Redis for what is live */
+    ngx_uint_t                     again;      /* there is more to find */
     ngx_err_t                      err;
 } ngx_http_spaces_recovery_t;
 
@@ -164,9 +167,15 @@ static void
 ngx_http_spaces_recovery_look(ngx_http_spaces_recovery_t *rec,
     ngx_pool_t *pool, ngx_str_t *id)
 {
-    char                     *live, *live_json, *recording_json;
-    ngx_str_t                *path;
-    ngx_http_spaces_found_t  *found;
+    char                         *live, *live_json, *recording_json;
+    ngx_str_t                    *path;
+    ngx_http_spaces_found_t      *found;
+    ngx_http_spaces_room_info_t   info;
+
+    if (ngx_http_spaces_zone_info(rec->smcf->zone, id, &info) == NGX_OK) {
+        /* it lives: another worker died before it had told Redis of all */
+        return;
+    }
 
     path = &rec->smcf->path;
 
@@ -218,6 +227,14 @@ ngx_http_spaces_recovery_look(ngx_http_spaces_recovery_t *rec,
         found->published = 1;
         break;
 
+    case NGX_BUSY:
+
+        /* an nginx with other shared memory still writes it */
+
+        rec->again = 1;
+        free(found);
+        return;
+
     default: /* NGX_ERROR */
         break;
     }
@@ -247,6 +264,11 @@ ngx_http_spaces_recovery_mend(ngx_http_spaces_found_t *found, char *name)
         }
 
         return NGX_ERROR;
+    }
+
+    if (flock(fd, LOCK_EX|LOCK_NB) == -1 && ngx_errno == NGX_EAGAIN) {
+        (void) close(fd);
+        return NGX_BUSY;
     }
 
     result = NGX_ERROR;
@@ -307,6 +329,8 @@ ngx_http_spaces_recovery_done(ngx_event_t *ev)
     }
 
     ngx_http_spaces_recovery_handler(&rec->timer);
+
+    rec->smcf->zone->sh->scanned = 1;
 }
 
 
@@ -315,6 +339,7 @@ ngx_http_spaces_recovery_done(ngx_event_t *ev)
 static void
 ngx_http_spaces_recovery_handler(ngx_event_t *ev)
 {
+    ngx_int_t                     rc;
     ngx_str_t                     argv[4];
     ngx_http_spaces_found_t      *found, **link;
     ngx_http_spaces_recovery_t   *rec = ev->data;
@@ -338,7 +363,9 @@ ngx_http_spaces_recovery_handler(ngx_event_t *ev)
 
     if (ngx_http_spaces_redis_ready(smcf->redis)) {
 
-        if (!rec->asked) {
+        /* Redis says live of all that it has not been told the end of */
+
+        if (!rec->asked && rec->found == NULL && rec->saving == NULL) {
             rec->asked = 1;
 
             ngx_str_set(&argv[0], "ZRANGE");
@@ -360,19 +387,36 @@ ngx_http_spaces_recovery_handler(ngx_event_t *ev)
             for (link = &rec->found; *link; link = &(*link)->next) {
                 found = *link;
 
-                if (found->published
-                    && ngx_http_spaces_recovery_save(rec, found) == NGX_OK)
-                {
+                if (!found->published) {
+                    continue;
+                }
+
+                rc = ngx_http_spaces_recovery_save(rec, found);
+
+                if (rc == NGX_OK) {
                     *link = found->next;
                     rec->saving = found;
-                    break;
+
+                } else if (rc == NGX_DECLINED) {
+                    *link = found->next;
+                    free(found);
                 }
+
+                break;
             }
         }
     }
 
     if (rec->found || rec->saving || rec->asked != 2) {
         ngx_add_timer(&rec->timer, NGX_HTTP_SPACES_RECOVERY_PACE);
+        return;
+    }
+
+    if (rec->again) {
+
+        /* the reaper of some worker will begin once more */
+
+        smcf->zone->sh->recovery = 0;
         return;
     }
 
@@ -493,9 +537,18 @@ ngx_http_spaces_recovery_save(ngx_http_spaces_recovery_t *rec,
 
     space = ngx_http_spaces_space_parse(&document, pool);
 
-    rc = space ? ngx_http_spaces_store_save(rec->smcf, space,
-                                        ngx_http_spaces_recovery_saved, rec)
-               : NGX_ERROR;
+    if (space) {
+        rc = ngx_http_spaces_store_save(rec->smcf, space,
+                                        ngx_http_spaces_recovery_saved, rec);
+
+    } else {
+        ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0,
+                      "the description of recording %*s under \"%V\" is "
+                      "broken: Redis is not told of its end",
+                      (size_t) NGX_HTTP_SPACES_ID_LEN, found->id,
+                      &rec->smcf->path);
+        rc = NGX_DECLINED;
+    }
 
     ngx_destroy_pool(pool);
 

@@ -203,8 +203,9 @@ ngx_http_spaces_redis_op_t *
 ngx_http_spaces_redis_transaction(ngx_http_spaces_redis_t *redis,
     ngx_array_t *commands, ngx_http_spaces_redis_pt handler, void *data)
 {
-    ngx_uint_t    i;
-    ngx_array_t  *command;
+    ngx_uint_t                   i;
+    ngx_array_t                 *command;
+    ngx_http_spaces_redis_op_t  *op;
 
     static ngx_str_t  multi = ngx_string("MULTI");
     static ngx_str_t  exec = ngx_string("EXEC");
@@ -230,7 +231,13 @@ ngx_http_spaces_redis_transaction(ngx_http_spaces_redis_t *redis,
         }
     }
 
-    return ngx_http_spaces_redis_command(redis, 1, &exec, handler, data);
+    op = ngx_http_spaces_redis_command(redis, 1, &exec, handler, data);
+
+    if (op == NULL) {
+        ngx_http_spaces_redis_lost(&redis->commands, "no memory");
+    }
+
+    return op;
 }
 
 
@@ -247,29 +254,30 @@ ngx_http_spaces_redis_key(ngx_http_spaces_main_conf_t *smcf, ngx_pool_t *pool,
 {
     size_t      len;
     va_list     args;
-    u_char     *last, *end;
+    u_char     *last;
     ngx_str_t   key, *prefix;
+    u_char      name[NGX_MAX_PATH];
 
     prefix = &smcf->redis_conf.prefix;
 
     /* names in keys are topics, hosts and languages: bounded elsewhere */
 
-    len = prefix->len + NGX_MAX_PATH;
+    va_start(args, format);
+    last = ngx_vslprintf(name, name + sizeof(name), format, args);
+    va_end(args);
 
-    key.data = ngx_pnalloc(pool, len);
+    len = last - name;
+
+    key.len = prefix->len + len;
+    key.data = ngx_pnalloc(pool, key.len);
+
     if (key.data == NULL) {
         ngx_str_null(&key);
         return key;
     }
 
-    end = key.data + len;
-    last = ngx_cpymem(key.data, prefix->data, prefix->len);
-
-    va_start(args, format);
-    last = ngx_vslprintf(last, end, format, args);
-    va_end(args);
-
-    key.len = last - key.data;
+    ngx_memcpy(key.data, prefix->data, prefix->len);
+    ngx_memcpy(key.data + prefix->len, name, len);
 
     return key;
 }

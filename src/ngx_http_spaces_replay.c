@@ -12,6 +12,7 @@
 
 
 static ngx_int_t ngx_http_spaces_replay_loaded(ngx_http_request_t *r);
+static void ngx_http_spaces_replay_clear(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_replay_open(ngx_http_request_t *r,
     ngx_str_t *path, ngx_open_file_info_t *of);
 static ngx_int_t ngx_http_spaces_replay_headers(ngx_http_request_t *r,
@@ -169,6 +170,8 @@ ngx_http_spaces_replay_send(ngx_http_request_t *r, ngx_uint_t shared)
     rc = ngx_http_send_header(r);
 
     if (rc == NGX_HTTP_RANGE_NOT_SATISFIABLE) {
+        ngx_http_spaces_replay_clear(r);
+
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_RANGE,
                                        "the recording has %O bytes", of.size);
     }
@@ -193,6 +196,32 @@ ngx_http_spaces_replay_send(ngx_http_request_t *r, ngx_uint_t shared)
     out.next = NULL;
 
     return ngx_http_output_filter(r, &out);
+}
+
+
+/* what told of the recording does not tell of the problem; its length does */
+
+static void
+ngx_http_spaces_replay_clear(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (&h[i] != r->headers_out.content_range) {
+                h[i].hash = 0;
+            }
+        }
+    }
+
+    r->headers_out.etag = NULL;
+    r->headers_out.last_modified_time = -1;
+    r->allow_ranges = 0;
 }
 
 

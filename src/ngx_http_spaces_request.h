@@ -78,7 +78,14 @@ typedef struct {
 } ngx_http_spaces_token_t;
 
 
-/* a step of a request; NGX_AGAIN if another will follow by itself */
+/*
+ * What a step returns when another will follow by itself.  It is none of
+ * nginx's codes: NGX_AGAIN is also what an answer returns while it is sent.
+ */
+#define NGX_HTTP_SPACES_LATER  -100
+
+
+/* a step of a request */
 typedef ngx_int_t (*ngx_http_spaces_step_pt)(ngx_http_request_t *r);
 
 typedef ngx_int_t (*ngx_http_spaces_reply_pt)(ngx_http_request_t *r,
@@ -105,6 +112,7 @@ typedef struct {
 
     json_t                      *body;
     ngx_str_t                    share_token;  /* while its URL is built */
+    void                        *loading;    /* the store's, while it loads */
     void                        *data;       /* the handler's */
 
     unsigned                     fresh:1;    /* nothing from the cache */

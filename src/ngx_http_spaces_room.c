@@ -17,6 +17,9 @@
 /* a room that ended stays until nobody has an older picture in a cache, ms */
 #define NGX_HTTP_SPACES_LINGER    3000
 
+/* an end waits for what its source has received and not passed on, ms */
+#define NGX_HTTP_SPACES_DRAIN     400
+
 /* rooms taken over in one scan */
 #define NGX_HTTP_SPACES_TAKEOVER  32
 
@@ -40,6 +43,7 @@ typedef struct {
 
     ngx_http_spaces_end_e          end;
     int64_t                        tried;      /* to save, ms monotonic */
+    int64_t                        ending;     /* since when, likewise */
 
     unsigned                       saving:1;
     unsigned                       saving_end:1;
@@ -75,6 +79,8 @@ static void ngx_http_spaces_owned_live(ngx_http_spaces_owned_t *owned,
     int64_t now);
 static ngx_uint_t ngx_http_spaces_owned_is_over(ngx_http_spaces_owned_t *owned,
     int64_t now);
+static ngx_uint_t ngx_http_spaces_owned_is_drained(
+    ngx_http_spaces_owned_t *owned, int64_t now);
 static void ngx_http_spaces_owned_ending(ngx_http_spaces_owned_t *owned);
 static ngx_int_t ngx_http_spaces_owned_publish(ngx_http_spaces_owned_t *owned);
 static ngx_http_spaces_space_t *ngx_http_spaces_owned_result(
@@ -142,9 +148,15 @@ ngx_http_spaces_rooms_leave(ngx_http_spaces_rooms_t *rooms)
 
             /* this may be the last process that sees the ring */
 
-            spaces_playout_drain(&owned->playout,
-                                 ngx_http_spaces_monotonic());
-            spaces_playout_flush(&owned->playout);
+            if (spaces_playout_drain(&owned->playout,
+                                     ngx_http_spaces_monotonic())
+                == SPACES_PLAYOUT_COMPLETE)
+            {
+                spaces_playout_finish(&owned->playout);
+
+            } else {
+                spaces_playout_flush(&owned->playout);
+            }
         }
 
         if (owned->recorder) {
@@ -362,6 +374,7 @@ ngx_http_spaces_room_own(ngx_http_spaces_main_conf_t *smcf,
     owned->recorder = NULL;
     owned->end = ngx_http_spaces_end_close;
     owned->tried = 0;
+    owned->ending = 0;
     owned->saving = 0;
     owned->saving_end = 0;
     owned->unsaved = 0;
@@ -385,15 +398,25 @@ ngx_http_spaces_room_own(ngx_http_spaces_main_conf_t *smcf,
         return NGX_ERROR;
     }
 
-    if (room->recording == NGX_HTTP_SPACES_RECORDING
-        || (room->recording == NGX_HTTP_SPACES_AVAILABLE
-            && room->state == NGX_HTTP_SPACES_ROOM_ENDING))
+    if (room->record
+        && room->state != NGX_HTTP_SPACES_ROOM_FAILED
+        && (room->state != NGX_HTTP_SPACES_ROOM_ENDED
+            || room->recording == NGX_HTTP_SPACES_AVAILABLE))
     {
         owned->recorder = ngx_http_spaces_recorder_open(smcf, room, resume,
                                              ngx_http_spaces_owned_recorded,
                                              owned);
         if (owned->recorder == NULL) {
-            ngx_http_spaces_owned_fail(owned, 0);
+
+            if (resume) {
+                /* to be tried again, by whoever looks first */
+                ngx_http_spaces_owned_free(owned);
+                room->owner = 0;
+
+            } else {
+                ngx_http_spaces_owned_fail(owned, 0);
+            }
+
             return NGX_ERROR;
         }
     }
@@ -567,8 +590,10 @@ ngx_http_spaces_owned_live(ngx_http_spaces_owned_t *owned, int64_t now)
 
     } else if (ngx_http_spaces_owned_is_over(owned, now)) {
 
-        spaces_playout_drain(&owned->playout, now);
-        status = SPACES_PLAYOUT_COMPLETE;
+        (void) spaces_playout_drain(&owned->playout, now);
+
+        status = ngx_http_spaces_owned_is_drained(owned, now)
+                 ? SPACES_PLAYOUT_COMPLETE : SPACES_PLAYOUT_PLAYING;
 
     } else {
         status = spaces_playout_run(&owned->playout, now);
@@ -595,7 +620,13 @@ ngx_http_spaces_owned_live(ngx_http_spaces_owned_t *owned, int64_t now)
 
         if (ngx_http_spaces_recorder_failed(owned->recorder)) {
             room->recording = NGX_HTTP_SPACES_NONE;
+            room->torn = 1;
         }
+    }
+
+    if (room->dirty) {
+        room->dirty = 0;
+        owned->unsaved = 1;
     }
 
     if (owned->unsaved && !owned->saving
@@ -637,6 +668,29 @@ ngx_http_spaces_owned_is_over(ngx_http_spaces_owned_t *owned, int64_t now)
     }
 
     return 0;
+}
+
+
+/* what was asked to end takes in what its source still holds */
+
+static ngx_uint_t
+ngx_http_spaces_owned_is_drained(ngx_http_spaces_owned_t *owned, int64_t now)
+{
+    ngx_http_spaces_room_t  *room;
+
+    room = owned->room;
+
+    if (!room->ending || room->source == 0
+        || room->drained == room->source_serial)
+    {
+        return 1;
+    }
+
+    if (owned->ending == 0) {
+        owned->ending = now;
+    }
+
+    return now >= owned->ending + NGX_HTTP_SPACES_DRAIN;
 }
 
 
@@ -815,6 +869,12 @@ ngx_http_spaces_owned_ended(ngx_http_spaces_owned_t *owned, int64_t now)
     }
 
     if (room->state == NGX_HTTP_SPACES_ROOM_ENDED) {
+
+        if (room->dirty) {
+            room->dirty = 0;
+            ngx_http_spaces_owned_save(owned);
+            return;
+        }
 
         if (!room->saved) {
 

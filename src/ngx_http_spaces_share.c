@@ -11,13 +11,15 @@
 
 
 static ngx_int_t ngx_http_spaces_share_loaded(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_spaces_share_is_audio(ngx_http_request_t *r);
-static ngx_int_t ngx_http_spaces_share_page(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_spaces_share_ends(ngx_http_request_t *r,
+    ngx_str_t *token, const char *tail);
+static ngx_int_t ngx_http_spaces_share_page(ngx_http_request_t *r,
+    ngx_str_t *token);
 static ngx_int_t ngx_http_spaces_share_escape(ngx_pool_t *pool, ngx_str_t *s,
     ngx_str_t *html);
 
 
-/* relative, so that it works below any prefix: the token is not in it */
+/* relative, so that it works below any prefix */
 
 static const char  ngx_http_spaces_page[] =
     "<!doctype html>\n"
@@ -60,8 +62,10 @@ ngx_http_spaces_share_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_spaces_share_loaded(ngx_http_request_t *r)
 {
-    ngx_int_t               rc;
-    ngx_http_spaces_ctx_t  *ctx;
+    ngx_int_t                    rc;
+    ngx_str_t                    token;
+    ngx_http_spaces_ctx_t       *ctx;
+    ngx_http_spaces_loc_conf_t  *slcf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
@@ -81,30 +85,48 @@ ngx_http_spaces_share_loaded(ngx_http_request_t *r)
         return rc;
     }
 
-    if (ngx_http_spaces_share_is_audio(r)) {
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
+
+    if (ngx_http_complex_value(r, slcf->target, &token) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_spaces_share_ends(r, &token, "/audio")) {
         return ngx_http_spaces_replay_send(r, 1);
     }
 
-    return ngx_http_spaces_share_page(r);
+    if (ngx_http_spaces_share_ends(r, &token, "")) {
+        return ngx_http_spaces_share_page(r, &token);
+    }
+
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_FOUND,
+                                   "a link has no such part");
 }
 
 
 static ngx_uint_t
-ngx_http_spaces_share_is_audio(ngx_http_request_t *r)
+ngx_http_spaces_share_ends(ngx_http_request_t *r, ngx_str_t *token,
+    const char *tail)
 {
-    static ngx_str_t  audio = ngx_string("/audio");
+    size_t   len;
+    u_char  *p;
 
-    return r->uri.len > audio.len
-           && ngx_strncmp(r->uri.data + r->uri.len - audio.len, audio.data,
-                          audio.len)
-              == 0;
+    len = ngx_strlen(tail);
+
+    if (r->uri.len < token->len + len) {
+        return 0;
+    }
+
+    p = r->uri.data + r->uri.len - len - token->len;
+
+    return ngx_strncmp(p, token->data, token->len) == 0
+           && ngx_strncmp(p + token->len, tail, len) == 0;
 }
 
 
 static ngx_int_t
-ngx_http_spaces_share_page(ngx_http_request_t *r)
+ngx_http_spaces_share_page(ngx_http_request_t *r, ngx_str_t *token)
 {
-    u_char                   *p;
     size_t                    len;
     int64_t                   s;
     ngx_str_t                 title, host, body, self;
@@ -116,18 +138,7 @@ ngx_http_spaces_share_page(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     space = ctx->space;
 
-    /* the last part of the path, as it was asked for */
-
-    for (p = r->uri.data + r->uri.len; p > r->uri.data; p--) {
-        if (p[-1] == '/') {
-            break;
-        }
-    }
-
-    self.data = p;
-    self.len = r->uri.data + r->uri.len - p;
-
-    if (ngx_http_spaces_share_escape(r->pool, &self, &self) != NGX_OK
+    if (ngx_http_spaces_share_escape(r->pool, token, &self) != NGX_OK
         || ngx_http_spaces_share_escape(r->pool, &space->title, &title)
            != NGX_OK
         || ngx_http_spaces_share_escape(r->pool, &space->host, &host)

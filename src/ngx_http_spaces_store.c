@@ -174,7 +174,7 @@ ngx_http_spaces_token_reply(ngx_http_request_t *r, redisReply *reply)
     ngx_http_spaces_main_conf_t  *smcf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    loading = ctx->data;
+    loading = ctx->loading;
 
     if (reply == NULL) {
         cached = ngx_http_spaces_cache_get(r, &loading->key, 1);
@@ -258,7 +258,7 @@ ngx_http_spaces_space_reply(ngx_http_request_t *r, redisReply *reply)
     ngx_http_spaces_main_conf_t  *smcf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    loading = ctx->data;
+    loading = ctx->loading;
 
     if (reply == NULL) {
         cached = ngx_http_spaces_cache_get(r, &loading->key, 1);
@@ -352,7 +352,7 @@ ngx_http_spaces_fetch(ngx_http_request_t *r, ngx_str_t *key, ngx_str_t *name,
     loading->change = *ngx_http_spaces_zone_change(smcf->zone, key);
     loading->changes = *ngx_http_spaces_all_changes(smcf->zone);
 
-    ctx->data = loading;
+    ctx->loading = loading;
 
     ngx_str_set(&argv[0], "HGETALL");
     argv[1] = *name;
@@ -362,7 +362,7 @@ ngx_http_spaces_fetch(ngx_http_request_t *r, ngx_str_t *key, ngx_str_t *name,
                                             ngx_http_spaces_request_handler,
                                             r);
     if (ctx->op) {
-        return NGX_AGAIN;
+        return NGX_HTTP_SPACES_LATER;
     }
 
     /* what is in the cache may have to do */
@@ -418,7 +418,7 @@ ngx_http_spaces_awaits(ngx_http_request_t *r, ngx_http_spaces_reply_pt reply,
     ctx->op = op;
     ctx->reply = reply;
 
-    return NGX_AGAIN;
+    return NGX_HTTP_SPACES_LATER;
 }
 
 

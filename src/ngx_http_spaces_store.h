@@ -27,7 +27,8 @@ void ngx_http_spaces_store_changed(ngx_http_spaces_main_conf_t *smcf,
 
 /*
  * Loads what the request is about: its token, if it brought one, and its
- * Space; then calls the step, at once or later.  NGX_AGAIN if later.
+ * Space; then calls the step, at once or later.  Returns what the
+ * step does, or NGX_HTTP_SPACES_LATER.
  */
 ngx_int_t ngx_http_spaces_load(ngx_http_request_t *r,
     ngx_http_spaces_step_pt step);
@@ -35,7 +36,8 @@ ngx_int_t ngx_http_spaces_load(ngx_http_request_t *r,
 /*
  * A command, or several as a transaction, on behalf of a request: the reply
  * goes to the function, unless the request is gone; without an answer of Redis
- * the request is answered with 503.  Returns NGX_AGAIN, or that answer.
+ * the request is answered with 503.  Returns NGX_HTTP_SPACES_LATER, or that
+ * answer.
  */
 ngx_int_t ngx_http_spaces_request_command(ngx_http_request_t *r,
     ngx_uint_t argc, ngx_str_t *argv, ngx_http_spaces_reply_pt reply);

@@ -17,7 +17,7 @@
 
 /* Spaces looked at in one round, and rounds for one answer */
 #define NGX_HTTP_SPACES_ROUND      128
-#define NGX_HTTP_SPACES_ROUNDS     32
+#define NGX_HTTP_SPACES_ROUNDS     4
 
 
 /* a place in the timeline */
@@ -353,7 +353,7 @@ ngx_http_spaces_timeline_places(ngx_http_request_t *r, redisReply *reply)
     redisReply                   *list;
     ngx_array_t                  *commands;
     ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_place_t       place, *p;
+    ngx_http_spaces_place_t       place, floor, *p;
     ngx_http_spaces_timeline_t   *tl;
     ngx_http_spaces_main_conf_t  *smcf;
 
@@ -372,6 +372,8 @@ ngx_http_spaces_timeline_places(ngx_http_request_t *r, redisReply *reply)
     }
 
     tl->last = 1;
+    floor.score = 0;
+    ngx_str_null(&floor.id);
 
     for (i = 0; i < reply->elements; i++) {
         list = reply->element[i];
@@ -383,6 +385,8 @@ ngx_http_spaces_timeline_places(ngx_http_request_t *r, redisReply *reply)
         if (list->elements >= 2 * NGX_HTTP_SPACES_ROUND) {
             tl->last = 0;
         }
+
+        ngx_str_null(&place.id);
 
         for (j = 0; j + 1 < list->elements; j += 2) {
 
@@ -418,17 +422,31 @@ ngx_http_spaces_timeline_places(ngx_http_request_t *r, redisReply *reply)
                 return NGX_ERROR;
             }
         }
+
+        /* the newest of the ends */
+
+        if (list->elements >= 2 * NGX_HTTP_SPACES_ROUND && place.id.len
+            && (floor.id.len == 0
+                || ngx_http_spaces_timeline_compare(&place, &floor) < 0))
+        {
+            floor = place;
+        }
     }
 
     ngx_qsort(tl->places.elts, tl->places.nelts,
               sizeof(ngx_http_spaces_place_t),
               ngx_http_spaces_timeline_compare);
 
-    /* of several lists only the newest are complete */
+    /* what is older than the end of a list cut short has gaps before it */
 
-    if (tl->places.nelts > NGX_HTTP_SPACES_ROUND) {
-        tl->places.nelts = NGX_HTTP_SPACES_ROUND;
-        tl->last = 0;
+    p = tl->places.elts;
+
+    while (floor.id.len && tl->places.nelts
+           && ngx_http_spaces_timeline_compare(&p[tl->places.nelts - 1],
+                                               &floor)
+              > 0)
+    {
+        tl->places.nelts--;
     }
 
     if (tl->places.nelts == 0) {

@@ -236,9 +236,12 @@ ngx_http_spaces_zone_overlay(ngx_http_spaces_zone_t *zone,
         space->duration = room->duration;
         space->bytes = room->bytes;
 
+        space->host_present = 0;
+        space->host_speaking = 0;
+
         /* Redis may know of a deletion since */
 
-        if (space->recording <= NGX_HTTP_SPACES_RECORDING) {
+        if (space->recording < NGX_HTTP_SPACES_DELETED) {
             space->recording = room->recording;
             space->expires_at = room->expires_at;
         }
@@ -313,6 +316,7 @@ ngx_http_spaces_zone_document(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
     if (room) {
         room->document_len = document->len;
         ngx_memcpy(room->document, document->data, document->len);
+        room->dirty = 1;
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);

@@ -57,6 +57,8 @@ typedef struct {
     ngx_atomic_t             ending;       /* somebody asked for its end */
     ngx_atomic_t             saved;        /* Redis knows the end */
     ngx_uint_t               no_space;     /* FAILED: for want of disk */
+    ngx_atomic_t             dirty;        /* the document was changed */
+    ngx_uint_t               torn;         /* writing stopped at an error */
 
     ngx_uint_t               record;
     ngx_uint_t               recording;    /* as in the Space */
@@ -73,6 +75,8 @@ typedef struct {
     /* the host's connection: the process it is on, 0 if there is none */
     ngx_atomic_t             source;
     ngx_atomic_t             source_serial;
+    ngx_atomic_t             drained;      /* the serial of a source that has
+                                              nothing left to put in */
     int64_t                  vacant;       /* ms, monotonic: since when */
     ngx_uint_t               speaking;
 
@@ -102,7 +106,8 @@ typedef struct {
     ngx_atomic_t             nrooms;
 
     ngx_atomic_t             recovery;     /* the process that does it */
-    ngx_atomic_t             recovered;
+    ngx_atomic_t             scanned;      /* all that was live has a room */
+    ngx_atomic_t             recovered;    /* and Redis knows of it */
     ngx_atomic_t             reaper;       /* the process that is it */
 
     ngx_atomic_t             any_change;

@@ -410,7 +410,11 @@ spaces_ogg_measure(spaces_ogg_reader_t *reader)
 
         segment->duration = data ? spaces_opus_duration(data, len) : -1;
 
-        if (segment->duration == -1) {
+        /* some encoders end a stream with a packet that is empty */
+
+        if (segment->duration == -1
+            && !(len == 0 && ogg_page_eos(&reader->page)))
+        {
             reader->damage.bad_packets++;
         }
     }
@@ -488,7 +492,7 @@ static const uint8_t *
 spaces_ogg_join(spaces_ogg_reader_t *reader, spaces_ogg_segment_t *segment,
     size_t *len)
 {
-    if (segment->start != 0 || !reader->continued) {
+    if (segment != &reader->packets[0] || !reader->continued) {
         *len = segment->len;
         return reader->page.body + segment->start;
     }

@@ -126,10 +126,10 @@ spaces_playout_run(spaces_playout_t *playout, int64_t now)
 }
 
 
-void
+spaces_playout_status_e
 spaces_playout_drain(spaces_playout_t *playout, int64_t now)
 {
-    int64_t                  gap;
+    int64_t                  gap, due;
     spaces_packet_t          packet;
     spaces_playout_state_t  *state;
 
@@ -140,12 +140,14 @@ spaces_playout_drain(spaces_playout_t *playout, int64_t now)
         state->epoch = now - state->granule / SPACES_PLAYOUT_MS;
     }
 
+    due = (now - state->epoch) * SPACES_PLAYOUT_MS;
+
     while (spaces_packet_ring_peek(playout->ring, &state->cursor, &packet)
            == 0)
     {
         if (packet.flags & SPACES_PACKET_END) {
             spaces_playout_end(playout, &packet);
-            return;
+            return SPACES_PLAYOUT_COMPLETE;
         }
 
         (void) spaces_playout_anchor(playout, &packet,
@@ -158,11 +160,18 @@ spaces_playout_drain(spaces_playout_t *playout, int64_t now)
                 break;
             }
 
+            if (state->granule >= due) {
+                state->offset -= gap;
+                break;
+            }
+
             spaces_playout_fill(playout, gap);
         }
 
         spaces_playout_packet(playout, &packet);
     }
+
+    return SPACES_PLAYOUT_PLAYING;
 }
 
 

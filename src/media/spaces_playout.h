@@ -98,8 +98,11 @@ void spaces_playout_resume(spaces_playout_t *playout,
 spaces_playout_status_e spaces_playout_run(spaces_playout_t *playout,
     int64_t now);
 
-/* plays all that is in the ring, due or not */
-void spaces_playout_drain(spaces_playout_t *playout, int64_t now);
+/*
+ * Plays all that is in the ring, due or not; what is missing between packets
+ * is filled up to "now" and no further.
+ */
+spaces_playout_status_e spaces_playout_drain(spaces_playout_t *playout, int64_t now);
 
 /* hands over the page at hand, finished or not */
 void spaces_playout_flush(spaces_playout_t *playout);

@@ -1,0 +1,171 @@
+#!/usr/bin/perl
+
+# Icecast source clients as they are: what they send, and real ones.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use MIME::Base64 qw(encode_base64);
+use Mojo::JSON qw(true);
+use Test::More;
+use Test::Spaces;
+use Test::Spaces::Ogg qw(build packets silence_of);
+use Time::HiRes qw(sleep);
+
+my $s = Test::Spaces->new(workers => 4)->start;
+
+my @packets = silence_of(60);
+my $audio = build(packets => \@packets, per => 10);
+
+sub basic { return 'Basic ' . encode_base64("source:$_[0]{token}", '') }
+
+# libshout's: a probe that wants a 401, then SOURCE over HTTP/1.0
+
+subtest 'SOURCE, HTTP/1.0' => sub {
+    my $space = $s->create(record => true);
+    my $path = "/spaces/$space->{id}/ingest";
+
+    my $probe = $s->socket;
+    print $probe "PUT $path HTTP/1.1\r\nHost: localhost\r\n",
+                 "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    my $answer = Test::Spaces::read_all($probe);
+    like($answer, qr/^HTTP\/1.1 401 /, 'the probe is told 401');
+    like(header_of($answer, 'WWW-Authenticate'), qr/^Basic /, 'and how');
+
+    my $socket = $s->socket;
+    print $socket "SOURCE $path HTTP/1.0\r\nAuthorization: ", basic($space),
+                  "\r\nUser-Agent: libshout/2.4.6\r\nContent-Type: audio/mpeg",
+                  "\r\nIce-Public: 0\r\n\r\n";
+    my $line = <$socket>;
+    is($line, "HTTP/1.0 200 OK\r\n", 'told to begin, in its own version');
+    my $headers = '';
+    while (($line = <$socket>) ne "\r\n") {
+        $headers .= $line;
+    }
+    like($headers, qr/^Spaces-Recording: on\r$/m, 'and that it is recorded');
+
+    print $socket $audio;
+    ok(until_ok(sub { $s->space($space->{id})->{state} eq 'live' }), 'live');
+    sleep 1.5;
+    close $socket;
+
+    is($s->end_space($space)->code, 200, 'ended by the API');
+    my $out = $s->replay($space->{id});
+    is(join(' ', grep { /\xff\xfe\0\0/ } packets($out)), join(' ', @packets),
+       'every packet');
+    oggz_ok($out, 'as others see it');
+};
+
+subtest 'PUT with Expect, neither length nor chunks' => sub {
+    my $space = $s->create(record => true);
+    my $socket = $s->socket;
+    print $socket "PUT /spaces/$space->{id}/ingest HTTP/1.1\r\n",
+                  "Host: localhost\r\nAuthorization: ", basic($space), "\r\n",
+                  "Expect: 100-continue\r\nContent-Type: audio/mpeg\r\n\r\n";
+    is(scalar <$socket>, "HTTP/1.1 100 Continue\r\n", '100 Continue');
+    is(scalar <$socket>, "\r\n", 'and no more');
+    print $socket $audio;
+    shutdown $socket, 1;
+    ok(until_ok(sub { $s->space($space->{id})->{state} eq 'live' }), 'live');
+    sleep 1.5;
+    is($s->end_space($space)->code, 200, 'ended by the API');
+    is(join(' ', grep { /\xff\xfe\0\0/ } packets($s->replay($space->{id}))),
+       join(' ', @packets), 'every packet');
+};
+
+subtest 'the body with the head, in one write' => sub {
+    my $space = $s->create(record => true);
+    my $socket = $s->socket;
+    print $socket "SOURCE /spaces/$space->{id}/ingest HTTP/1.0\r\n",
+                  'Authorization: ', basic($space), "\r\n\r\n", $audio;
+    ok(until_ok(sub { $s->space($space->{id})->{state} eq 'live' }), 'live');
+    sleep 1.5;
+    is($s->end_space($space)->code, 200, 'ended by the API');
+    is(join(' ', grep { /\xff\xfe\0\0/ } packets($s->replay($space->{id}))),
+       join(' ', @packets), 'every packet');
+};
+
+subtest 'refusals' => sub {
+    my $space = $s->create(record => true);
+
+    my $ask = sub {
+        my ($authorization, $body, $expect) = @_;
+        my $socket = $s->socket;
+        print $socket "PUT /spaces/$space->{id}/ingest HTTP/1.1\r\n",
+                      "Host: localhost\r\n",
+                      $expect ? "Expect: 100-continue\r\n" : '',
+                      $authorization ? "Authorization: $authorization\r\n"
+                                     : '', "\r\n", $body // '';
+        shutdown $socket, 1 if defined $body;
+        return Test::Spaces::read_all($socket, 5);
+    };
+
+    like($ask->('', undef, 1), qr/^HTTP\/1.1 401 /, 'no password');
+    like($ask->('Basic ' . encode_base64('source:nope', ''), undef, 1),
+         qr/^HTTP\/1.1 401 /, 'a wrong one: before anything is sent');
+    like($ask->(basic($space), 'noise ' x 100, 1),
+         qr/^HTTP\/1.1 100 .*HTTP\/1.1 415 .*not-opus/s, 'noise: 415');
+    like($ask->(basic($space), '', 1),
+         qr/^HTTP\/1.1 100 .*HTTP\/1.1 400 .*bad-audio/s, 'nothing: 400');
+
+    # who has its 200 already can only be cut off
+    like($ask->(basic($space), 'noise ' x 100),
+         qr/^HTTP\/1.1 200 OK\r\n.*\r\n\r\n\z/s, 'noise after 200: closed');
+    like($s->error_log, qr/connection closed: The audio is not Ogg Opus/,
+         'and the log says why');
+    is($s->space($space->{id})->{state}, 'scheduled', 'nothing has happened');
+};
+
+# FFmpeg in its three ways; -re sends at the pace of the audio
+
+my @source = ('ffmpeg', '-v', 'error', '-re', '-f', 'lavfi', '-i',
+              'sine=frequency=500:sample_rate=48000:duration=3',
+              '-c:a', 'libopus', '-b:a', '32k', '-page_duration', '20000',
+              '-f', 'ogg');
+
+for (
+    ['icecast://', 0, sub {
+        my ($space) = @_;
+        return "icecast://source:$space->{token}\@127.0.0.1:$s->{port}"
+               . "/spaces/$space->{id}/ingest";
+    }],
+    ['http://, chunked', 1, sub {
+        my ($space) = @_;
+        return ('-method', 'PUT', "http://127.0.0.1:$s->{port}"
+                . "/spaces/$space->{id}/ingest?token=$space->{token}");
+    }],
+    ['http://, neither', 0, sub {
+        my ($space) = @_;
+        return ('-method', 'PUT', '-chunked_post', 0, '-send_expect_100', 1,
+                "http://source:$space->{token}\@127.0.0.1:$s->{port}"
+                . "/spaces/$space->{id}/ingest");
+    }],
+) {
+    my ($name, $ends, $args) = @$_;
+    subtest "ffmpeg $name" => sub {
+        my $space = $s->create(record => true);
+        run_ok('ffmpeg', @source, $args->($space));
+        if ($ends) {
+            ok(until_ok(sub { $s->space($space->{id})->{state} eq 'ended' }),
+               'a whole body ends the Space');
+        } else {
+            # all it sent has come, and is played: silence would follow
+            ok(until_ok(sub {
+                !@{ $s->space($space->{id})->{speakers} };
+            }), 'it is gone');
+        }
+        my $space_after = $s->end_space($space)->json;
+        my $out = $s->replay($space->{id});
+        oggz_ok($out, 'as others see it');
+        cmp_ok(decoded_ms($out), '>=', 2990, 'nothing is missing');
+        cmp_ok($space_after->{duration} * 1000, '>=', 2990,
+               "$space_after->{duration} s");
+    };
+}
+
+$s->stop;
+
+done_testing;
