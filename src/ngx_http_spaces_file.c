@@ -75,6 +75,32 @@ ngx_http_spaces_sync_folder(char *name)
 
 
 ngx_int_t
+ngx_http_spaces_rewrite_file(char *old, char *name, u_char *data, size_t len)
+{
+    int        fd;
+    ngx_err_t  err;
+
+    fd = open(old, O_WRONLY|O_CLOEXEC);
+    if (fd == -1) {
+        return NGX_ERROR;
+    }
+
+    if (pwrite(fd, data, len, 0) != (ssize_t) len
+        || ftruncate(fd, (off_t) len) == -1 || fdatasync(fd) == -1)
+    {
+        err = ngx_errno;
+        (void) close(fd);
+        ngx_set_errno(err);
+        return NGX_ERROR;
+    }
+
+    (void) close(fd);
+
+    return rename(old, name) == -1 ? NGX_ERROR : NGX_OK;
+}
+
+
+ngx_int_t
 ngx_http_spaces_read_file(char *name, u_char *data, size_t *len)
 {
     int      fd;

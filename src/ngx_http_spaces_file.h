@@ -18,6 +18,13 @@
 /* all of it or nothing, through a power cut as well */
 ngx_int_t ngx_http_spaces_write_file(char *name, u_char *data, size_t len);
 
+/*
+ * Likewise under a new name, on a full disk: in the blocks of another file
+ * that is given up
+ */
+ngx_int_t ngx_http_spaces_rewrite_file(char *old, char *name, u_char *data,
+    size_t len);
+
 /* "len" bytes at most; sets it to what was read */
 ngx_int_t ngx_http_spaces_read_file(char *name, u_char *data, size_t *len);
 

@@ -46,6 +46,8 @@ typedef struct {
     unsigned                      ended:1;     /* and so the ring was told */
     unsigned                      complained:1;
     unsigned                      draining:1;  /* the Space ends: hurry */
+    unsigned                      failed:1;    /* the room came to nothing */
+    unsigned                      no_space:1;
     unsigned                      reloading:1;
     unsigned                      reloaded:1;
     unsigned                      raw_answered:1;
@@ -88,6 +90,7 @@ static void ngx_http_spaces_ingest_complain(ngx_http_spaces_ingest_t *ingest);
 
 static void ngx_http_spaces_ingest_tick(ngx_http_spaces_waiter_t *waiter);
 static void ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest);
+static void ngx_http_spaces_ingest_failed(ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_wait_reading(ngx_http_request_t *r);
 static void ngx_http_spaces_ingest_done(ngx_http_spaces_ingest_t *ingest,
     ngx_int_t rc);
@@ -1067,7 +1070,6 @@ ngx_http_spaces_ingest_tick(ngx_http_spaces_waiter_t *waiter)
 static void
 ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest)
 {
-    ngx_int_t                rc;
     ngx_http_request_t      *r;
     spaces_packet_t          packet;
     ngx_http_spaces_ctx_t   *ctx;
@@ -1076,21 +1078,22 @@ ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest)
     r = ingest->request;
     room = ingest->room;
 
+    if (ingest->failed) {
+        ngx_http_spaces_ingest_failed(ingest);
+        return;
+    }
+
     if (room == NULL) {
         return;
     }
 
     if (room->state == NGX_HTTP_SPACES_ROOM_FAILED) {
+        ingest->failed = 1;
+        ingest->blocked = 1;
+        ingest->no_space = (room->no_space != 0);
+        ingest->room = NULL;
 
-        rc = room->no_space
-             ? ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_SPACE,
-                                       "recording needs more free disk than "
-                                       "is left")
-             : ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_STORAGE,
-                                       "the operator's log tells why; nothing "
-                                       "was recorded");
-
-        ngx_http_spaces_ingest_done(ingest, rc);
+        ngx_http_spaces_zone_detach(ingest->smcf->zone, room, ingest->serial);
         return;
     }
 
@@ -1139,6 +1142,38 @@ ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest)
         ingest->blocked = 0;
         r->read_event_handler(r);
     }
+}
+
+
+/* the room is gone first, so that an attempt that follows is not in its way */
+
+static void
+ngx_http_spaces_ingest_failed(ngx_http_spaces_ingest_t *ingest)
+{
+    ngx_int_t                     rc;
+    ngx_http_request_t           *r;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_room_info_t   info;
+
+    r = ingest->request;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ngx_http_spaces_zone_info(ingest->smcf->zone, &ctx->id, &info)
+        == NGX_OK
+        && info.state == NGX_HTTP_SPACES_ROOM_FAILED)
+    {
+        return;
+    }
+
+    rc = ingest->no_space
+         ? ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_SPACE,
+                                   "recording needs more free disk than is "
+                                   "left")
+         : ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_STORAGE,
+                                   "the operator's log tells why; nothing was "
+                                   "recorded");
+
+    ngx_http_spaces_ingest_done(ingest, rc);
 }
 
 

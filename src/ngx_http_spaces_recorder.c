@@ -471,6 +471,13 @@ ngx_http_spaces_recorder_open_task(void *data, ngx_log_t *log)
             return;
         }
 
+        /* now, for at the end there may be no space for a folder */
+
+        if (ngx_http_spaces_make_folder(t->recording) != NGX_OK) {
+            ngx_http_spaces_recorder_error(t, "mkdir() of recordings/<xx>");
+            return;
+        }
+
         if ((off_t) fs.f_bavail * (off_t) fs.f_frsize < t->min_free) {
             t->err = ENOSPC;
             t->failed = "the check of \"spaces_min_free\"";
@@ -604,12 +611,6 @@ ngx_http_spaces_recorder_publish_task(void *data, ngx_log_t *log)
 {
     ngx_http_spaces_recorder_task_t  *t = data;
 
-    if (ngx_http_spaces_make_folder(t->recording) != NGX_OK) {
-        ngx_http_spaces_recorder_error(t, "mkdir() of recordings/<xx>");
-        t->size = 0;
-        return;
-    }
-
     if (access(t->live, F_OK) == 0 && access(t->recording, F_OK) == 0) {
         ngx_set_errno(NGX_EEXIST);
         ngx_http_spaces_recorder_error(t, "a second recording of a Space");
@@ -619,7 +620,11 @@ ngx_http_spaces_recorder_publish_task(void *data, ngx_log_t *log)
 
     if (ngx_http_spaces_write_file(t->recording_json, t->document,
                                    t->document_len)
-        != NGX_OK)
+        != NGX_OK
+        && (ngx_errno != ENOSPC
+            || ngx_http_spaces_rewrite_file(t->live_json, t->recording_json,
+                                            t->document, t->document_len)
+               != NGX_OK))
     {
         ngx_http_spaces_recorder_error(t, "writing recordings/<id>.json");
         t->size = 0;

@@ -86,8 +86,10 @@ sub run {
     is($res->code, 206, 'several ranges');
     like($res->headers->content_type, qr/^multipart\/byteranges; boundary=/,
          'in several parts');
-    like($res->body, qr/Content-Type: audio\/ogg\r\n/,
-         'each with its head');
+    my $part = $res->content->parts->[1];
+    is($part->headers->content_type, 'audio/ogg', 'each with its type');
+    is($part->headers->content_range, "bytes 20-29/$n", 'and its place');
+    ok($part->asset->slurp eq substr($body, 20, 10), 'and its bytes');
 
     for ("bytes=$n-", "bytes=@{[$n + 5]}-@{[$n + 9]}", 'bytes=-0') {
         $res = $get->({ Range => $_ });

@@ -341,6 +341,7 @@ sub begin_ingest {
     print $socket "PUT /spaces/$space->{id}/ingest HTTP/1.1\r\n",
                   "Host: localhost\r\n",
                   "Authorization: Bearer $space->{token}\r\n",
+                  "Connection: close\r\n",
                   "Transfer-Encoding: chunked\r\n\r\n";
     $socket->autoflush(1);
     return $socket;

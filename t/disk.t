@@ -1,0 +1,155 @@
+#!/usr/bin/perl
+
+# A disk that is low, full, gone; and memory that is.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use File::Path qw(remove_tree);
+use Mojo::JSON qw(true false);
+use Test::More;
+use Test::Spaces;
+use Test::Spaces::Ogg qw(build packets silence_of);
+use Time::HiRes qw(sleep);
+
+my $audio = build(packets => [silence_of(50)]);
+
+subtest 'too little disk' => sub {
+    my $s = Test::Spaces->new(workers => 2,
+                              http => { spaces_min_free => '100000g' })->start;
+    my $space = $s->create(record => true);
+    for (1 .. 2) {
+        my $res = $s->ingest($space, $audio);
+        is($res->code, 507, 'refused');
+        is($res->json->{type}, 'urn:spaces:disk-low', 'and why');
+        ok($res->headers->header('Retry-After'), 'and when');
+    }
+    is($s->space($space->{id})->{state}, 'scheduled', 'nothing has happened');
+    is($s->ingest($s->create, $audio)->code, 200, 'unrecorded is fine');
+    is_deeply([glob "$s->{dir}/spaces/live/*"], [], 'live/ is empty');
+    like($s->error_log, qr/spaces_min_free.*free some space/, 'the log tells');
+    $s->stop;
+};
+
+subtest 'the folder is gone' => sub {
+    my $s = Test::Spaces->new(workers => 2)->start;
+    my $space = $s->create(record => true);
+    remove_tree("$s->{dir}/spaces");
+    my $res = $s->ingest($space, $audio);
+    is($res->code, 503, 'refused');
+    is($res->json->{type}, 'urn:spaces:storage', 'and why');
+    is($s->space($space->{id})->{state}, 'scheduled', 'nothing has happened');
+    is($s->ingest($s->create, $audio)->code, 200, 'unrecorded is fine');
+    like($s->error_log, qr/recording of space $space->{id} stops: /,
+         'the log tells');
+    $s->stop;
+};
+
+subtest 'the folder goes while a Space is recorded' => sub {
+    my $s = Test::Spaces->new(workers => 2)->start;
+    my $space = $s->create(record => true);
+    my $host = $s->begin_ingest($space);
+    Test::Spaces::chunk($host, build(packets => [silence_of(50)],
+                                     no_eos => 1));
+    ok(until_ok(sub { $s->space($space->{id})->{state} eq 'live' }), 'live');
+    sleep 0.5;
+    remove_tree("$s->{dir}/spaces");
+    my $res = $s->end_space($space);
+    is($res->code, 200, 'it ends');
+    is($res->json->{recording}, 'none', 'and says that nothing is left');
+    is($s->http('GET', "/spaces/$space->{id}/replay")->code, 404, 'no replay');
+    $s->stop;
+};
+
+subtest 'a file system that fills' => sub {
+    my $s = Test::Spaces->new(workers => 2);
+    my $mounted = system('mount', '-t', 'tmpfs', '-o', 'size=256k,mode=755',
+                         'none', "$s->{dir}/spaces") == 0;
+    if (!$mounted) {
+        # without the right to mount, a limit on the size of files does it
+        $s->{ulimit} = 64;
+    }
+    $s->start;
+    my $space = $s->create(record => true);
+    my $host = $s->begin_ingest($space);
+    my $fat = tone(seconds => 12, bitrate => '400k', cbr => 1, channels => 2);
+    Test::Spaces::chunk($host, $fat);
+    ok(until_ok(sub { $s->error_log =~ /recording of space .* stops: pwrite/ },
+                30), 'the log tells');
+    ok(until_ok(sub {
+        my $live = $s->space($space->{id});
+        $live->{state} eq 'live' && $live->{recording} eq 'none';
+    }), 'the Space goes on, and says that it is not recorded any more');
+    my $res = $s->end_space($space);
+    is($res->code, 200, 'it ends');
+    is($res->json->{recording}, 'available', 'what was written is kept');
+    my $out = $s->replay($space->{id});
+    oggz_ok($out, 'a file of its own right');
+    my @in = packets($fat);
+    my @out = packets($out);
+    is(join(' ', map { length } @out),
+       join(' ', map { length } @in[0 .. $#out]), 'its first packets');
+    $s->stop;
+    system('umount', "$s->{dir}/spaces") if $mounted;
+};
+
+subtest 'shared memory is full' => sub {
+    my $s = Test::Spaces->new(workers => 4, http => { spaces_zone => 'spaces 1m' })
+        ->start;
+    my (@hosts, @spaces);
+    my $refused;
+    for (1 .. 5) {
+        my $space = $s->create(record => true);
+        my $host = $s->begin_ingest($space);
+        Test::Spaces::chunk($host, build(packets => [silence_of(150)],
+                                         no_eos => 1));
+        my $answer = Test::Spaces::read_all($host, 0.7);
+        if ($answer ne '') {
+            like($answer, qr/^HTTP\/1.1 503 .*Retry-After.*urn:spaces:no-room/s,
+                 'no room: 503');
+            is($s->space($space->{id})->{state}, 'scheduled',
+               'the Space is as it was');
+            $refused++;
+            next;
+        }
+        push @spaces, $space;
+        push @hosts, $host;
+    }
+    cmp_ok($refused, '>=', 1, 'not all found room');
+    cmp_ok(scalar @hosts, '>=', 1, 'but some did');
+    print $_ "0\r\n\r\n" for @hosts;
+    like(Test::Spaces::read_all($_), qr/^HTTP\/1.1 200 /, 'those go on')
+        for @hosts;
+    is(scalar packets($s->replay($_->{id})), 150, 'and lose nothing')
+        for @spaces;
+    # and their room is free again
+    my $space = $s->create(record => true);
+    ok(until_ok(sub { $s->ingest($space, $audio)->code == 200 }),
+       'there is room again');
+    $s->stop;
+};
+
+subtest 'no descriptor, no room is left behind' => sub {
+    my $s = Test::Spaces->new(workers => 1)->start;
+    my ($pid) = $s->worker_pids;
+    my $open = sub { scalar(() = glob "/proc/$pid/fd/*") };
+    $s->ingest($s->create(record => true), build(packets => [silence_of(5)]));
+    sleep 4;
+    my $before = $open->();
+    for (1 .. 3) {
+        $s->ingest($s->create(record => true),
+                   build(packets => [silence_of(5)]));
+        $s->ingest($s->create(record => true), 'noise');
+        my $socket = $s->begin_ingest($s->create(record => true));
+        Test::Spaces::chunk($socket, substr $audio, 0, 100);
+        close $socket;
+        $s->http('GET', '/spaces/' . 'a' x 20 . '/replay');
+    }
+    ok(until_ok(sub { $open->() <= $before }), 'descriptors');
+    $s->stop;
+};
+
+done_testing;

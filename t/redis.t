@@ -1,0 +1,188 @@
+#!/usr/bin/perl
+
+# Redis that is not there, not quick, not willing.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use IO::Socket::UNIX;
+use Mojo::JSON qw(true);
+use Test::More;
+use Test::Spaces;
+use Test::Spaces::Ogg qw(build packets silence_of);
+use Time::HiRes qw(sleep time);
+
+sub is_503 {
+    my ($res, $name) = @_;
+    is($res->code, 503, "$name: 503");
+    is($res->json->{type}, 'urn:spaces:redis', "$name: and why");
+    like($res->headers->header('Retry-After'), qr/^\d+$/, "$name: when");
+}
+
+subtest 'Redis goes and comes' => sub {
+    my $s = Test::Spaces->new(workers => 4)->start;
+    my $audio = build(packets => [silence_of(50)]);
+
+    my $done = $s->create(record => true);
+    $s->ingest($done, $audio);
+    my $share = $s->http('POST', "/spaces/$done->{id}/shares", $s->as('ana'),
+                         json => {})->json;
+    my $live = $s->create(record => true);
+    my $host = $s->begin_ingest($live);
+    Test::Spaces::chunk($host, build(packets => [silence_of(300)],
+                                     no_eos => 1));
+    ok(until_ok(sub { $s->space($live->{id})->{state} eq 'live' }), 'live');
+
+    # in the cache of every worker, for it is spread over all of them
+    $s->http('GET', "/s/$share->{token}/audio") for 1 .. 40;
+
+    $s->stop_redis;
+
+    is_503($s->http('POST', '/spaces', $s->as('ana'), json => { title => 'x' }),
+           'create');
+    is_503($s->http('GET', '/spaces'), 'the timeline');
+    my @codes = map { $s->http('GET', "/s/$share->{token}/audio")->code } 1 .. 8;
+    is(scalar(grep { $_ == 200 } @codes), 8, 'what is cached is still served')
+        or diag("@codes");
+
+    # the host goes on, and the Space ends, without Redis
+    print $host "0\r\n\r\n";
+    my $answer = Test::Spaces::read_all($host, 30);
+    like($answer, qr/^HTTP\/1.1 200 .*"recording":"available"/s,
+         'the Space ends all the same');
+
+    $s->start_redis;
+    $s->redis('DEL', 'nothing');
+    ok(until_ok(sub { $s->http('GET', '/spaces')->code == 200 }), 'it is back');
+    ok(until_ok(sub {
+        ($s->redis('HGET', "spaces:space:{$live->{id}}", 'state') // '')
+            eq 'ended';
+    }), 'and is told of the end');
+    is(scalar packets($s->replay($live->{id}, $s->as('ana'))), 300,
+       'the recording is whole');
+    my $n = () = $s->error_log =~ /not to be had for commands/g;
+    cmp_ok($n, '<=', 4, 'each worker complained once');
+    $s->stop;
+};
+
+subtest 'the end of a Space reaches Redis after a restart of both' => sub {
+    my $s = Test::Spaces->new(workers => 2,
+                              quiet => ['exited on signal 9'])->start;
+    my %space;
+    for (1 .. 3) {
+        my $space = $s->create(record => true, title => "n$_");
+        my $host = $s->begin_ingest($space);
+        Test::Spaces::chunk($host, build(packets => [silence_of(50)],
+                                         no_eos => 1));
+        ok(until_ok(sub {
+            ($s->redis('HGET', "spaces:space:{$space->{id}}", 'state') // '')
+                eq 'live';
+        }), 'live');
+        $space{$_} = [$space, $host];
+    }
+    my @dump = map { [$_, @{ $s->redis('HGETALL', $_) }] }
+        map { "spaces:space:{$_->[0]{id}}" } values %space;
+    $s->stop_redis;
+    for (values %space) {
+        print { $_->[1] } "0\r\n\r\n";
+        like(Test::Spaces::read_all($_->[1]), qr/^HTTP\/1.1 200 /, 'ended');
+    }
+    my %bytes = map {
+        $_->[0]{id} => -s "$s->{dir}/spaces/recordings/"
+            . substr($_->[0]{id}, 0, 2) . "/$_->[0]{id}.opus"
+    } values %space;
+    $s->stop_nginx('KILL');
+
+    # Redis as it was when it went, as its file would have it
+    $s->start_redis;
+    for (@dump) {
+        my ($key, @fields) = @$_;
+        $s->redis('HSET', $key, @fields);
+        my ($id) = $key =~ /\{(.*)\}/;
+        $s->redis('ZADD', 'spaces:live', 1, $id);
+    }
+    $s->start_nginx;
+    for (values %space) {
+        my $id = $_->[0]{id};
+        ok(until_ok(sub { $s->space($id)->{state} eq 'ended' }),
+           'Redis is told');
+        is(length $s->replay($id), $bytes{$id}, 'the recording is untouched');
+    }
+    is_deeply([glob "$s->{dir}/spaces/live/*"], [], 'live/ is empty');
+    $s->stop;
+};
+
+subtest 'Redis is there later than nginx' => sub {
+    my $s = Test::Spaces->new(workers => 2, no_redis => 1)->start;
+    is_503($s->http('GET', '/spaces'), 'before');
+    $s->start_redis;
+    ok(until_ok(sub { $s->http('GET', '/spaces')->code == 200 }), 'after');
+    $s->stop;
+};
+
+subtest 'Redis that does not answer' => sub {
+    my $s = Test::Spaces->new(workers => 2)->start;
+    is($s->http('GET', '/spaces')->code, 200, 'before');
+    kill 'STOP', $s->{redis_pid};
+    my $began = time;
+    is_503($s->http('GET', '/spaces'), 'stopped');
+    cmp_ok(time - $began, '<', 10, 'within a bound');
+    kill 'CONT', $s->{redis_pid};
+    ok(until_ok(sub { $s->http('GET', '/spaces')->code == 200 }), 'after');
+    $s->stop;
+};
+
+subtest 'Redis that refuses' => sub {
+    my $s = Test::Spaces->new(workers => 2,
+        redis_options => ['--requirepass', 'secret'],
+        http => { spaces_redis => 'unix:redis.sock timeout=500ms' });
+    # PING of the harness is answered with an error: that is alive as well
+    no warnings 'redefine';
+    my $redis = \&Test::Spaces::redis;
+    local *Test::Spaces::redis = sub {
+        my ($self, @args) = @_;
+        my $reply = $redis->($self, @args) // '';
+        return $args[0] eq 'PING' && $reply =~ /NOAUTH/ ? 'PONG' : $reply;
+    };
+    $s->start;
+    is_503($s->http('GET', '/spaces'), 'no password');
+    like($s->error_log, qr/not to be had for commands: NOAUTH/,
+         'the log tells why');
+    $s->stop_nginx;
+
+    spurt("$s->{dir}/password", "secret\n");
+    $s->{http}{spaces_redis} = 'unix:redis.sock password_file=password db=3 '
+                               . 'prefix=x:';
+    spurt("$s->{dir}/logs/error.log", '');
+    $s->start_nginx;
+    ok(until_ok(sub { $s->http('GET', '/spaces')->code == 200 }),
+       'with its password');
+    my $space = $s->create(title => 'x');
+    is($s->space($space->{id})->{title}, 'x', 'in another database');
+    unlike($s->error_log, qr/secret/, 'the password is in no log');
+    $s->stop;
+};
+
+subtest 'Redis full of something else' => sub {
+    my $s = Test::Spaces->new(workers => 1)->start;
+    my $id = 'a' x 20;
+    $s->redis('SET', "spaces:space:{$id}", 'a string');
+    isnt($s->http('GET', "/spaces/$id")->code, 200, 'of the wrong type');
+    $s->redis('DEL', "spaces:space:{$id}");
+    $s->redis('HSET', "spaces:space:{$id}", 'id', '../../../etc/passwd',
+              'state', 'ended', 'recording', 'available');
+    is($s->http('GET', "/spaces/$id/replay")->code, 404, 'of a hostile id');
+    $s->redis('ZADD', 'spaces:live', 1, $id, 2, 'x' x 100, 3, '');
+    is($s->http('GET', '/spaces')->code, 200, 'the timeline passes it over');
+    $s->redis('CONFIG', 'SET', 'maxmemory', 1);
+    is_503($s->http('POST', '/spaces', $s->as('ana'), json => { title => 'x' }),
+           'full');
+    $s->redis('CONFIG', 'SET', 'maxmemory', 0);
+    is($s->create(title => 'x')->{title}, 'x', 'and no longer');
+    $s->stop;
+};
+
+done_testing;
