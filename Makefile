@@ -1,34 +1,113 @@
 
 # Copyright (C) Spaces for nginx contributors
 
-# The nginx that is installed, with the package of its development files
+# make          the module, for the nginx that is installed
+# make run      install what is missing, and serve the example on localhost
+# make test     install what is missing, and run every test
+# make install  put the module where nginx looks for it
+# make bench    replay beside nginx's own static file
+# make clean
 
-NGINX       = nginx
 NGINX_SRC   = /usr/share/nginx/src
 MODULES_DIR = /usr/lib/nginx/modules
+
+PORT        = 8080
+RUN_DIR     = $(BUILD)/run
 
 BUILD       = $(CURDIR)/build
 MODULE      = $(BUILD)/ngx_http_spaces_module.so
 
+MEDIA       = $(wildcard src/media/*.c)
+SOURCES     = $(wildcard src/*.c) $(MEDIA)
+HEADERS     = $(wildcard src/*.h src/media/*.h)
+
+# Debian's packages: to build and to run, and what the tests need besides
+
+PACKAGES    = gcc make nginx nginx-dev libopus-dev libogg-dev libhiredis-dev \
+              libjansson-dev libwslay-dev libssl-dev redis-server curl ffmpeg
+TEST_PACKAGES = perl libmojolicious-perl libcmocka-dev opus-tools oggz-tools
+BENCH_PACKAGES = wrk
+
+SUDO        = $(if $(filter-out 0,$(shell id -u)),sudo)
+
+# packages that start a server of their own are not to do it now: RUNLEVEL
+
+define install-packages
+	@missing=; for package in $(1); do \
+	    dpkg-query -W -f '$${Status}' $$package 2>/dev/null \
+	        | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	    echo "installing$$missing"; \
+	    $(SUDO) apt-get update -q && \
+	    $(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+	        apt-get install -y -q --no-install-recommends $$missing; \
+	fi
+endef
+
+.PHONY: all packages test-packages run test unit-test bench install clean
+
 all: $(MODULE)
 
-# nginx's own build: configured again when "config" or a list of files changes
+packages:
+	$(call install-packages,$(PACKAGES))
 
-SOURCES = $(wildcard src/*.c src/media/*.c)
-HEADERS = $(wildcard src/*.h src/media/*.h)
+test-packages:
+	$(call install-packages,$(PACKAGES) $(TEST_PACKAGES))
 
-$(BUILD)/objs/Makefile: config $(SOURCES:%.c=%.c) $(HEADERS)
-	@test -f $(NGINX_SRC)/conf_flags || \
-	    { echo "no nginx sources in $(NGINX_SRC): apt-get install nginx-dev"; \
-	      exit 1; }
+# nginx's own build does it; "config" lists the files, so all are its input
+
+$(BUILD)/objs/Makefile: config $(SOURCES) $(HEADERS)
+	@test -f $(NGINX_SRC)/conf_flags || { \
+	    echo "there is no $(NGINX_SRC)/conf_flags: apt-get install nginx-dev"; \
+	    exit 1; }
 	@mkdir -p $(BUILD)
-	bash -e -c 'cd $(NGINX_SRC); . ./conf_flags; \
+	@echo "configuring, see $(BUILD)/configure.log"
+	@bash -e -c 'cd $(NGINX_SRC); . ./conf_flags; \
 	    ./configure "$${NGX_CONF_FLAGS[@]}" \
-	        --with-cc-opt="-O2 -g -fPIC -fstack-protector-strong -D_FORTIFY_SOURCE=2" \
+	        --with-cc-opt="-g -O2 -fPIC -fstack-protector-strong \
+	                       -D_FORTIFY_SOURCE=2" \
 	        --with-ld-opt="-Wl,-z,relro -Wl,-z,now -fPIC" \
 	        --builddir=$(BUILD)/objs --add-dynamic-module=$(CURDIR)' \
-	    > $(BUILD)/configure.log || { tail -n 20 $(BUILD)/configure.log; exit 1; }
+	    > $(BUILD)/configure.log 2>&1 \
+	    || { tail -n 20 $(BUILD)/configure.log; rm -f $@; exit 1; }
 
 $(MODULE): $(BUILD)/objs/Makefile $(SOURCES) $(HEADERS)
-	cd $(NGINX_SRC) && $(MAKE) -f $(BUILD)/objs/Makefile modules
-	cp $(BUILD)/objs/ngx_http_spaces_module.so $@
+	@cd $(NGINX_SRC) && $(MAKE) --no-print-directory -s \
+	    -f $(BUILD)/objs/Makefile modules
+	@cp $(BUILD)/objs/ngx_http_spaces_module.so $@
+	@echo "built $@"
+
+# the example, with its own Redis, all below RUN_DIR; Ctrl-C ends both
+
+run: packages
+	@$(MAKE) --no-print-directory $(MODULE)
+	@t/lib/run "$(MODULE)" "$(RUN_DIR)" "$(PORT)"
+
+test: test-packages
+	@$(MAKE) --no-print-directory $(MODULE) unit-test
+	@prove -j $(TEST_JOBS) -I t/lib t
+
+TEST_JOBS = 4
+
+# src/media alone, under sanitizers; t/unit.t runs it under prove
+
+unit-test: $(BUILD)/unit-media
+
+$(BUILD)/unit-media: t/unit/media.c $(MEDIA) $(HEADERS)
+	@mkdir -p $(BUILD)
+	@gcc -std=gnu11 -g -O1 -W -Wall -Wno-unused-parameter -Werror \
+	    -fsanitize=address,undefined -fno-sanitize-recover=all \
+	    -Isrc/media -o $@ t/unit/media.c $(MEDIA) -lcmocka -lopus -logg
+
+bench: test-packages
+	$(call install-packages,$(BENCH_PACKAGES))
+	@$(MAKE) --no-print-directory $(MODULE)
+	@t/bench/replay
+
+install: $(MODULE)
+	install -d $(DESTDIR)$(MODULES_DIR)
+	install -m 644 $(MODULE) $(DESTDIR)$(MODULES_DIR)/
+
+clean:
+	rm -rf $(BUILD)
