@@ -1,0 +1,57 @@
+#!/usr/bin/perl
+
+# The README: what it says exists, what exists it says, and its configuration
+# is one that nginx takes.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+use Test::Spaces;
+
+my $top = "$FindBin::Bin/..";
+my $readme = slurp("$top/README.md");
+my $module = slurp("$top/src/ngx_http_spaces_module.c");
+my $answer = slurp("$top/src/ngx_http_spaces_answer.c");
+
+sub same {
+    my ($said, $are, $name) = @_;
+    my %seen;
+    is_deeply([sort grep { !$seen{$_}++ } @$said], [sort @$are], $name);
+}
+
+my ($table) = $readme =~ /^## Directives\n(.*?)^## /ms;
+same([$table =~ /^\| `(spaces_\w+)/mg],
+     [$module =~ /\{ ngx_string\("(spaces_\w+)"\),\s+NGX_HTTP/g],
+     'every directive');
+my ($variables) = $table =~ /^Variables: (.*?)\n\n/ms;
+same([$variables =~ /`\$(spaces_\w+)`/g],
+     [$module =~ /\{ ngx_string\("(spaces_\w+)"\), NULL/g], 'every variable');
+
+my %problems = reverse $answer =~ /\{ (\d{3}), "(urn:spaces:[\w-]+)"/g;
+my %said = reverse $readme =~ /^\| (\d{3}) \| `(urn:spaces:[\w-]+)`/mg;
+is_deeply(\%said, \%problems, 'every error, with its status');
+
+my $s = Test::Spaces->new(no_redis => 1);
+my $dir = $s->{dir};
+my $line = $s->module_line;
+
+my ($block) = $readme =~ /```nginx\n(.*?)```/s;
+ok($block, 'the configuration for an existing nginx');
+cmp_ok(scalar(() = $block =~ /spaces_/g), '>=', 8, 'has its lines');
+$block =~ s/^load_module.*/$line\npid $dir\/nginx.pid;/m;
+$block =~ s/\/var\/lib\/nginx\/spaces/$dir\/spaces/;
+$block =~ s/listen 8080/listen 127.0.0.1:$s->{port}/;
+spurt("$dir/users", '');
+spurt("$dir/readme.conf", $block);
+my $out = `@{[ $s->nginx ]} -p $dir/ -c $dir/readme.conf -e $dir/e.log -t 2>&1`;
+is($?, 0, 'nginx takes it') or diag($out);
+
+# every file it links to
+
+ok(-e "$top/$_", "$_ is there") for $readme =~ /\]\(([\w\/.]+)\)/g;
+
+done_testing;
