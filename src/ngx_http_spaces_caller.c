@@ -8,14 +8,15 @@
 
 #include "ngx_http_spaces_request.h"
 
+#include <openssl/evp.h>
 #include <openssl/rand.h>
-#include <openssl/sha.h>
 
 
 #define NGX_HTTP_SPACES_SECRET_BYTES  24
 #define NGX_HTTP_SPACES_MAX_SECRET    512
 
 
+static ngx_int_t ngx_http_spaces_find_target(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_secret(ngx_http_request_t *r,
     ngx_str_t *secret);
 static ngx_int_t ngx_http_spaces_hash(ngx_pool_t *pool, ngx_str_t *secret,
@@ -71,7 +72,7 @@ ngx_http_spaces_ctx_cleanup(void *data)
 ngx_int_t
 ngx_http_spaces_identify(ngx_http_request_t *r)
 {
-    ngx_str_t                    target, secret;
+    ngx_str_t                    secret;
     ngx_http_spaces_ctx_t       *ctx;
     ngx_http_spaces_loc_conf_t  *slcf;
 
@@ -102,21 +103,15 @@ ngx_http_spaces_identify(ngx_http_request_t *r)
         }
     }
 
-    ngx_str_null(&target);
-
-    if (slcf->target
-        && ngx_http_complex_value(r, slcf->target, &target) != NGX_OK)
-    {
+    if (ngx_http_spaces_find_target(r) != NGX_OK) {
         return NGX_ERROR;
     }
 
     if (slcf->is_share) {
-        secret = target;
+        secret = ctx->target;
 
     } else {
-        if (slcf->target) {
-            ctx->id = target;
-        }
+        ctx->id = ctx->target;
 
         if (ngx_http_spaces_secret(r, &secret) != NGX_OK) {
             return NGX_ERROR;
@@ -128,6 +123,25 @@ ngx_http_spaces_identify(ngx_http_request_t *r)
     }
 
     return ngx_http_spaces_hash(r->pool, &secret, &ctx->hash);
+}
+
+
+/* the value of the handler's argument, once for the request */
+
+static ngx_int_t
+ngx_http_spaces_find_target(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t       *ctx;
+    ngx_http_spaces_loc_conf_t  *slcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
+
+    if (slcf->target == NULL || ctx->target.data) {
+        return NGX_OK;
+    }
+
+    return ngx_http_complex_value(r, slcf->target, &ctx->target);
 }
 
 
@@ -184,7 +198,24 @@ ngx_http_spaces_secret(ngx_http_request_t *r, ngx_str_t *secret)
 static ngx_int_t
 ngx_http_spaces_hash(ngx_pool_t *pool, ngx_str_t *secret, ngx_str_t *hash)
 {
-    u_char  digest[SHA256_DIGEST_LENGTH];
+    u_char         digest[EVP_MAX_MD_SIZE];
+    unsigned int   len;
+
+    /* kept, for OpenSSL 3 takes longer to find the digest than to compute it */
+
+    static EVP_MD_CTX    *md_ctx;
+    static const EVP_MD  *md;
+
+    if (md_ctx == NULL) {
+        md_ctx = EVP_MD_CTX_new();
+        md = EVP_sha256();
+
+        if (md_ctx == NULL || EVP_DigestInit_ex(md_ctx, md, NULL) != 1) {
+            EVP_MD_CTX_free(md_ctx);
+            md_ctx = NULL;
+            return NGX_ERROR;
+        }
+    }
 
     hash->data = ngx_pnalloc(pool, NGX_HTTP_SPACES_TOKEN_HASH);
     if (hash->data == NULL) {
@@ -193,10 +224,17 @@ ngx_http_spaces_hash(ngx_pool_t *pool, ngx_str_t *secret, ngx_str_t *hash)
 
     hash->len = NGX_HTTP_SPACES_TOKEN_HASH;
 
-    (void) SHA256(secret->data,
-                  ngx_min(secret->len, NGX_HTTP_SPACES_MAX_SECRET), digest);
+    if (EVP_DigestInit_ex(md_ctx, NULL, NULL) != 1
+        || EVP_DigestUpdate(md_ctx, secret->data,
+                            ngx_min(secret->len, NGX_HTTP_SPACES_MAX_SECRET))
+           != 1
+        || EVP_DigestFinal_ex(md_ctx, digest, &len) != 1
+        || len != NGX_HTTP_SPACES_TOKEN_HASH / 2)
+    {
+        return NGX_ERROR;
+    }
 
-    (void) ngx_hex_dump(hash->data, digest, SHA256_DIGEST_LENGTH);
+    (void) ngx_hex_dump(hash->data, digest, len);
 
     return NGX_OK;
 }
@@ -511,7 +549,7 @@ ngx_http_spaces_is_on(ngx_http_request_t *r, ngx_http_complex_value_t *value)
 ngx_int_t
 ngx_http_spaces_mask(ngx_http_request_t *r)
 {
-    ngx_str_t                    line, target;
+    ngx_str_t                    line;
     ngx_uint_t                   found;
     ngx_http_spaces_ctx_t       *ctx;
     ngx_http_spaces_loc_conf_t  *slcf;
@@ -542,11 +580,13 @@ ngx_http_spaces_mask(ngx_http_request_t *r)
 
     if (slcf->is_share) {
 
-        if (ngx_http_complex_value(r, slcf->target, &target) != NGX_OK) {
+        if (ngx_http_spaces_find_target(r) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        if (target.len && !ngx_http_spaces_mask_string(&line, &target)) {
+        if (ctx->target.len
+            && !ngx_http_spaces_mask_string(&line, &ctx->target))
+        {
 
             /* it came in another spelling, with percent signs */
 

@@ -1125,7 +1125,7 @@ ngx_http_spaces_init(ngx_conf_t *cf)
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers);
     if (h == NULL) {
         return NGX_ERROR;
     }
@@ -1136,7 +1136,10 @@ ngx_http_spaces_init(ngx_conf_t *cf)
 }
 
 
-/* as soon as the location is known: errors are logged with the request line */
+/*
+ * As soon as the location is settled: errors are logged with the request line,
+ * those of "limit_req" in this same phase too, and modules go last come first
+ */
 
 static ngx_int_t
 ngx_http_spaces_mask_handler(ngx_http_request_t *r)

@@ -4,13 +4,13 @@
  */
 
 
-#include <sys/file.h>
-#include <sys/statvfs.h>
-
 #include "ngx_http_spaces_recorder.h"
 #include "ngx_http_spaces_file.h"
 
 #include "spaces_ogg_tail.h"
+
+#include <sys/file.h>
+#include <sys/statvfs.h>
 
 
 /*

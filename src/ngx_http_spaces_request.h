@@ -94,6 +94,7 @@ typedef ngx_int_t (*ngx_http_spaces_reply_pt)(ngx_http_request_t *r,
 
 typedef struct {
     ngx_str_t                    id;         /* of the Space */
+    ngx_str_t                    target;     /* the handler's argument */
     ngx_str_t                    user;       /* "spaces_user", may be empty */
 
     /* the token that came with the request, hashed; len is 0 if none did */

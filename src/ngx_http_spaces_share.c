@@ -62,10 +62,8 @@ ngx_http_spaces_share_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_spaces_share_loaded(ngx_http_request_t *r)
 {
-    ngx_int_t                    rc;
-    ngx_str_t                    token;
-    ngx_http_spaces_ctx_t       *ctx;
-    ngx_http_spaces_loc_conf_t  *slcf;
+    ngx_int_t               rc;
+    ngx_http_spaces_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
@@ -85,18 +83,12 @@ ngx_http_spaces_share_loaded(ngx_http_request_t *r)
         return rc;
     }
 
-    slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
-
-    if (ngx_http_complex_value(r, slcf->target, &token) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (ngx_http_spaces_share_ends(r, &token, "/audio")) {
+    if (ngx_http_spaces_share_ends(r, &ctx->target, "/audio")) {
         return ngx_http_spaces_replay_send(r, 1);
     }
 
-    if (ngx_http_spaces_share_ends(r, &token, "")) {
-        return ngx_http_spaces_share_page(r, &token);
+    if (ngx_http_spaces_share_ends(r, &ctx->target, "")) {
+        return ngx_http_spaces_share_page(r, &ctx->target);
     }
 
     return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_FOUND,

@@ -549,11 +549,11 @@ ngx_http_spaces_path(ngx_str_t *path, const char *folder, ngx_str_t *id,
 int64_t
 ngx_http_spaces_now(void)
 {
-    struct timespec  ts;
+    ngx_time_t  *tp;
 
-    (void) clock_gettime(CLOCK_REALTIME, &ts);
+    tp = ngx_timeofday();
 
-    return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+    return (int64_t) tp->sec * 1000 + tp->msec;
 }
 
 

@@ -14,6 +14,7 @@ use Mojo::JSON qw(true false);
 use Mojo::Util qw(encode);
 use Test::More;
 use Test::Spaces;
+use Time::HiRes qw(sleep);
 
 for my $workers (1, 4) {
     subtest "$workers workers" => sub { run($workers) };
@@ -272,7 +273,9 @@ sub run {
     # the timeline
 
     $s->redis('FLUSHALL');
-    my @ids = map { $s->create(title => "n$_", language => $_ % 2 ? 'en' : 'fr',
+    # a millisecond apart, or they would be of the same age
+    my @ids = map { sleep 0.003;
+                    $s->create(title => "n$_", language => $_ % 2 ? 'en' : 'fr',
                                topics => $_ % 3 ? ['a'] : ['a', 'b'],
                                user => $_ % 4 ? 'ana' : 'bob')->{id} } 1 .. 25;
     $s->create(visibility => 'unlisted');

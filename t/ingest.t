@@ -227,7 +227,7 @@ for (
     ['half a page', substr($plain, 0, 40), 400, 'bad-audio'],
     ['a broken first page', 'OggS' . 'x' x 70000, 400, 'bad-audio'],
     ['audio without tags', $pages[0]{raw} . $pages[2]{raw}
-                           =~ s/^(.{18})..../$1\1\0\0\0/sr, 400, 'bad-audio'],
+                           =~ s/^(.{18})..../$1\x01\0\0\0/sr, 400, 'bad-audio'],
     ['no packet that is Opus',
      build(packets => [map { "\xff\xff" } 1 .. 5]), 400, 'bad-audio'],
     ['WAV', $wav, 415, 'not-opus'],
