@@ -1204,4 +1204,5 @@ ngx_http_spaces_exit_process(ngx_cycle_t *cycle)
 
     ngx_http_spaces_rooms_leave(smcf->rooms);
     ngx_http_spaces_redis_destroy(smcf->redis);
+    ngx_http_spaces_store_destroy(smcf->store);
 }

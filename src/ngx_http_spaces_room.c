@@ -137,10 +137,9 @@ ngx_http_spaces_rooms_leave(ngx_http_spaces_rooms_t *rooms)
     ngx_http_spaces_room_t   *room;
     ngx_http_spaces_owned_t  *owned;
 
-    for (q = ngx_queue_head(&rooms->owned);
-         q != ngx_queue_sentinel(&rooms->owned);
-         q = ngx_queue_next(q))
-    {
+    while (!ngx_queue_empty(&rooms->owned)) {
+
+        q = ngx_queue_head(&rooms->owned);
         owned = ngx_queue_data(q, ngx_http_spaces_owned_t, queue);
         room = owned->room;
 
@@ -161,8 +160,9 @@ ngx_http_spaces_rooms_leave(ngx_http_spaces_rooms_t *rooms)
 
         if (owned->recorder) {
             ngx_http_spaces_recorder_leave(owned->recorder);
-            ngx_http_spaces_recorder_free(owned->recorder);
         }
+
+        ngx_http_spaces_owned_free(owned);
 
         room->owner = 0;
     }

@@ -114,6 +114,17 @@ ngx_http_spaces_store_create(ngx_http_spaces_main_conf_t *smcf)
 
 
 void
+ngx_http_spaces_store_destroy(ngx_http_spaces_store_t *store)
+{
+    while (!ngx_queue_empty(&store->queue)) {
+        ngx_http_spaces_cache_remove(store,
+                       ngx_queue_data(ngx_queue_head(&store->queue),
+                                      ngx_http_spaces_cached_t, queue));
+    }
+}
+
+
+void
 ngx_http_spaces_store_changed(ngx_http_spaces_main_conf_t *smcf, ngx_str_t *id)
 {
     (void) ngx_atomic_fetch_add(

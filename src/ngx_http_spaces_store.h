@@ -21,6 +21,9 @@ typedef void (*ngx_http_spaces_saved_pt)(void *data, ngx_uint_t ok);
 ngx_http_spaces_store_t *ngx_http_spaces_store_create(
     ngx_http_spaces_main_conf_t *smcf);
 
+/* for a worker that exits: forgets what is cached */
+void ngx_http_spaces_store_destroy(ngx_http_spaces_store_t *store);
+
 /* a Space has changed: nobody on this node is to use what was read before */
 void ngx_http_spaces_store_changed(ngx_http_spaces_main_conf_t *smcf,
     ngx_str_t *id);

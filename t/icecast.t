@@ -166,6 +166,45 @@ for (
     };
 }
 
+# its pages are a second long by default: the last are still on their way
+
+subtest 'an end takes in all that was sent' => sub {
+    my $space = $s->create(record => true);
+    run_ok('ffmpeg', grep({ $_ ne '-page_duration' && $_ ne '20000' } @source),
+           "icecast://source:$space->{token}\@127.0.0.1:$s->{port}"
+           . "/spaces/$space->{id}/ingest");
+    my $res = $s->end_space($space);
+    is($res->code, 200, 'ended at once');
+    cmp_ok(decoded_ms($s->replay($space->{id})), '>=', 2990,
+           'nothing is missing');
+};
+
+# one that was admitted, and kept silent until it was over
+
+subtest 'no second beginning' => sub {
+    my $space = $s->create(record => true);
+    my $late = $s->begin_ingest($space);
+    is($s->ingest($space, $audio)->code, 200, 'recorded and ended');
+    my $out = $s->replay($space->{id});
+    sleep 4;
+    Test::Spaces::chunk($late, build(packets => [silence_of(10)]));
+    like(Test::Spaces::read_all($late), qr/^HTTP\/1.1 409 .*urn:spaces:ended/s,
+         'refused');
+    ok($s->replay($space->{id}) eq $out, 'the recording is untouched');
+};
+
+subtest 'two that come before the first audio' => sub {
+    my $space = $s->create(record => true);
+    my @sockets = map { $s->begin_ingest($space) } 1 .. 4;
+    Test::Spaces::chunk($_, $audio) for @sockets;
+    print $_ "0\r\n\r\n" for @sockets;
+    my @answers = map { Test::Spaces::read_all($_) } @sockets;
+    is(scalar(grep { /^HTTP\/1.1 200 / } @answers), 1, 'one is taken');
+    is(scalar(grep { /^HTTP\/1.1 409 / } @answers), 3, 'the others are not');
+    is(join(' ', grep { /\xff\xfe\0\0/ } packets($s->replay($space->{id}))),
+       join(' ', @packets), 'every packet, once');
+};
+
 $s->stop;
 
 done_testing;
