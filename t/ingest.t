@@ -14,7 +14,10 @@ use Test::Spaces;
 use Test::Spaces::Ogg qw(build packets page pages silence_of);
 use Time::HiRes qw(sleep time);
 
-my $s = Test::Spaces->new(workers => 4, body_timeout => '2s')->start;
+my $h2 = Test::Spaces::free_port();
+
+my $s = Test::Spaces->new(workers => 4, body_timeout => '2s',
+                          server_more => "listen 127.0.0.1:$h2 http2;")->start;
 
 # each goes into a Space of its own, all at once, for they play in real time
 
@@ -159,6 +162,19 @@ subtest 'faster than real time is slowed, and dropped is nothing' => sub {
     is($res->code, 200, 'accepted');
     cmp_ok($took, '>', 9, "10 s of audio took $took s");
     is(join(' ', packets($s->replay($space->{id}))), join(' ', @many),
+       'every packet');
+};
+
+subtest 'over HTTP/2' => sub {
+    my $space = $s->create(record => true);
+    spurt("$s->{dir}/in.opus", build(packets => \@packets));
+    my $out = run_ok('curl', 'curl', '-s', '--http2-prior-knowledge', '-T',
+                     "$s->{dir}/in.opus", '-H',
+                     "Authorization: Bearer $space->{token}", '-w',
+                     ' %{http_version} %{http_code}',
+                     "http://127.0.0.1:$h2/spaces/$space->{id}/ingest");
+    like($out, qr/"ended".* 2 200\z/s, 'played out, and ended');
+    is(join(' ', packets($s->replay($space->{id}))), join(' ', @packets),
        'every packet');
 };
 
