@@ -22,7 +22,7 @@
 
 typedef struct ngx_http_spaces_zone_s   ngx_http_spaces_zone_t;
 typedef struct ngx_http_spaces_redis_s  ngx_http_spaces_redis_t;
-typedef struct ngx_http_spaces_store_s  ngx_http_spaces_store_t;
+typedef struct ngx_http_spaces_cache_s  ngx_http_spaces_cache_t;
 typedef struct ngx_http_spaces_rooms_s  ngx_http_spaces_rooms_t;
 
 
@@ -55,7 +55,7 @@ typedef struct {
     /* of this worker process, NULL in any other */
     ngx_http_spaces_zone_t      *zone;
     ngx_http_spaces_redis_t     *redis;
-    ngx_http_spaces_store_t     *store;
+    ngx_http_spaces_cache_t     *cache;
     ngx_http_spaces_rooms_t     *rooms;
 } ngx_http_spaces_main_conf_t;
 

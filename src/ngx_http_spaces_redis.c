@@ -7,7 +7,7 @@
 #include "ngx_http_spaces_redis.h"
 
 
-/* the pause before the next attempt, ms: doubled each time, half of it random */
+/* the pause before the next attempt, ms: doubled each time, half random */
 #define NGX_HTTP_SPACES_REDIS_MIN_PAUSE  100
 #define NGX_HTTP_SPACES_REDIS_MAX_PAUSE  5000
 

@@ -33,6 +33,10 @@ typedef void (*ngx_http_spaces_redis_change_pt)(
 typedef struct ngx_http_spaces_redis_op_s  ngx_http_spaces_redis_op_t;
 
 
+/* "spaces_redis": its conf is the main one */
+char *ngx_http_spaces_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
 /* connects; NULL without memory */
 ngx_http_spaces_redis_t *ngx_http_spaces_redis_create(
     ngx_http_spaces_main_conf_t *smcf,

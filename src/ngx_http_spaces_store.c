@@ -4,40 +4,12 @@
  */
 
 
+#include "ngx_http_spaces_cache.h"
 #include "ngx_http_spaces_store.h"
 
 
-/* how long what was read is taken for true, ms; and without Redis at most */
-#define NGX_HTTP_SPACES_FRESH    1000
-#define NGX_HTTP_SPACES_STALE    300000
-
-/* Spaces and tokens that a worker keeps */
-#define NGX_HTTP_SPACES_CACHED   8192
-
-
-typedef struct {
-    ngx_str_node_t              sn;
-    ngx_queue_t                 queue;      /* least recently used last */
-    ngx_pool_t                 *pool;
-    ngx_uint_t                  refs;
-    ngx_msec_t                  sent;       /* when it was asked for */
-
-    /* the counter of changes it was true for */
-    ngx_atomic_t               *counter;
-    ngx_atomic_uint_t           change;
-
-    ngx_http_spaces_space_t    *space;
-    ngx_http_spaces_token_t    *token;
-} ngx_http_spaces_cached_t;
-
-
-struct ngx_http_spaces_store_s {
-    ngx_http_spaces_main_conf_t  *smcf;
-    ngx_rbtree_t                  rbtree;
-    ngx_rbtree_node_t             sentinel;
-    ngx_queue_t                   queue;
-    ngx_uint_t                    n;
-};
+/* how long after its last moment a live Space is taken for forgotten, ms */
+#define NGX_HTTP_SPACES_FORGOTTEN  300000
 
 
 /* what a load under way remembers */
@@ -74,54 +46,11 @@ static ngx_int_t ngx_http_spaces_awaits(ngx_http_request_t *r,
     ngx_http_spaces_reply_pt reply, ngx_http_spaces_redis_op_t *op);
 static ngx_int_t ngx_http_spaces_unavailable(ngx_http_request_t *r);
 
-static ngx_http_spaces_cached_t *ngx_http_spaces_cache_get(
-    ngx_http_request_t *r, ngx_str_t *key, ngx_uint_t stale);
-static ngx_http_spaces_cached_t *ngx_http_spaces_cache_new(
-    ngx_http_request_t *r, ngx_str_t *key, ngx_msec_t sent);
-static void ngx_http_spaces_cache_insert(ngx_http_spaces_store_t *store,
-    ngx_http_spaces_cached_t *cached);
-static void ngx_http_spaces_cache_remove(ngx_http_spaces_store_t *store,
-    ngx_http_spaces_cached_t *cached);
-static ngx_int_t ngx_http_spaces_cache_hold(ngx_http_request_t *r,
-    ngx_http_spaces_cached_t *cached);
-static void ngx_http_spaces_cache_release(void *data);
-
 static void ngx_http_spaces_saving_handler(void *data, redisReply *reply);
 
 
 #define ngx_http_spaces_all_changes(zone)                                     \
     (&(zone)->sh->any_change)
-
-
-ngx_http_spaces_store_t *
-ngx_http_spaces_store_create(ngx_http_spaces_main_conf_t *smcf)
-{
-    ngx_http_spaces_store_t  *store;
-
-    store = ngx_pcalloc(ngx_cycle->pool, sizeof(ngx_http_spaces_store_t));
-    if (store == NULL) {
-        return NULL;
-    }
-
-    store->smcf = smcf;
-
-    ngx_rbtree_init(&store->rbtree, &store->sentinel,
-                    ngx_str_rbtree_insert_value);
-    ngx_queue_init(&store->queue);
-
-    return store;
-}
-
-
-void
-ngx_http_spaces_store_destroy(ngx_http_spaces_store_t *store)
-{
-    while (!ngx_queue_empty(&store->queue)) {
-        ngx_http_spaces_cache_remove(store,
-                       ngx_queue_data(ngx_queue_head(&store->queue),
-                                      ngx_http_spaces_cached_t, queue));
-    }
-}
 
 
 void
@@ -218,7 +147,7 @@ ngx_http_spaces_token_reply(ngx_http_request_t *r, redisReply *reply)
         /* if anything changed meanwhile, it may have been this */
 
         if (*ngx_http_spaces_all_changes(smcf->zone) == loading->changes) {
-            ngx_http_spaces_cache_insert(smcf->store, cached);
+            ngx_http_spaces_cache_insert(smcf->cache, cached);
         }
     }
 
@@ -297,7 +226,7 @@ ngx_http_spaces_space_reply(ngx_http_request_t *r, redisReply *reply)
         cached->counter = ngx_http_spaces_zone_change(smcf->zone, &ctx->id);
         cached->change = loading->change;
 
-        ngx_http_spaces_cache_insert(smcf->store, cached);
+        ngx_http_spaces_cache_insert(smcf->cache, cached);
     }
 
     return ngx_http_spaces_loaded(r);
@@ -468,163 +397,6 @@ ngx_http_spaces_unavailable(ngx_http_request_t *r)
     return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_REDIS,
                                    "Redis does not answer; nothing was done, "
                                    "try again");
-}
-
-
-/* whatever is returned is held until the request ends */
-
-static ngx_http_spaces_cached_t *
-ngx_http_spaces_cache_get(ngx_http_request_t *r, ngx_str_t *key,
-    ngx_uint_t stale)
-{
-    ngx_msec_t                    age;
-    ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_store_t      *store;
-    ngx_http_spaces_cached_t     *cached;
-    ngx_http_spaces_main_conf_t  *smcf;
-
-    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
-    store = smcf->store;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-
-    if (ctx->fresh && !stale) {
-        return NULL;
-    }
-
-    cached = (ngx_http_spaces_cached_t *)
-                 ngx_str_rbtree_lookup(&store->rbtree, key,
-                                       ngx_crc32_short(key->data, key->len));
-
-    if (cached == NULL) {
-        return NULL;
-    }
-
-    age = ngx_current_msec - cached->sent;
-
-    if (*cached->counter != cached->change || age > NGX_HTTP_SPACES_STALE) {
-        ngx_http_spaces_cache_remove(store, cached);
-        return NULL;
-    }
-
-    if (!stale && age > NGX_HTTP_SPACES_FRESH) {
-        return NULL;
-    }
-
-    ngx_queue_remove(&cached->queue);
-    ngx_queue_insert_head(&store->queue, &cached->queue);
-
-    if (ngx_http_spaces_cache_hold(r, cached) != NGX_OK) {
-        return NULL;
-    }
-
-    return cached;
-}
-
-
-static ngx_http_spaces_cached_t *
-ngx_http_spaces_cache_new(ngx_http_request_t *r, ngx_str_t *key,
-    ngx_msec_t sent)
-{
-    ngx_pool_t                *pool;
-    ngx_http_spaces_cached_t  *cached;
-
-    pool = ngx_create_pool(2048, ngx_cycle->log);
-    if (pool == NULL) {
-        return NULL;
-    }
-
-    cached = ngx_pcalloc(pool, sizeof(ngx_http_spaces_cached_t));
-
-    if (cached == NULL
-        || (cached->sn.str.data = ngx_pstrdup(pool, key)) == NULL)
-    {
-        ngx_destroy_pool(pool);
-        return NULL;
-    }
-
-    cached->sn.str.len = key->len;
-    cached->sn.node.key = ngx_crc32_short(key->data, key->len);
-    cached->pool = pool;
-    cached->sent = sent;
-
-    if (ngx_http_spaces_cache_hold(r, cached) != NGX_OK) {
-        ngx_destroy_pool(pool);
-        return NULL;
-    }
-
-    return cached;
-}
-
-
-static void
-ngx_http_spaces_cache_insert(ngx_http_spaces_store_t *store,
-    ngx_http_spaces_cached_t *cached)
-{
-    ngx_queue_t               *q;
-    ngx_http_spaces_cached_t  *old;
-
-    old = (ngx_http_spaces_cached_t *)
-              ngx_str_rbtree_lookup(&store->rbtree, &cached->sn.str,
-                                    cached->sn.node.key);
-    if (old) {
-        ngx_http_spaces_cache_remove(store, old);
-    }
-
-    if (store->n >= NGX_HTTP_SPACES_CACHED) {
-        q = ngx_queue_last(&store->queue);
-        ngx_http_spaces_cache_remove(store,
-                        ngx_queue_data(q, ngx_http_spaces_cached_t, queue));
-    }
-
-    cached->refs++;
-    store->n++;
-
-    ngx_rbtree_insert(&store->rbtree, &cached->sn.node);
-    ngx_queue_insert_head(&store->queue, &cached->queue);
-}
-
-
-static void
-ngx_http_spaces_cache_remove(ngx_http_spaces_store_t *store,
-    ngx_http_spaces_cached_t *cached)
-{
-    ngx_rbtree_delete(&store->rbtree, &cached->sn.node);
-    ngx_queue_remove(&cached->queue);
-    store->n--;
-
-    ngx_http_spaces_cache_release(cached);
-}
-
-
-static ngx_int_t
-ngx_http_spaces_cache_hold(ngx_http_request_t *r,
-    ngx_http_spaces_cached_t *cached)
-{
-    ngx_pool_cleanup_t  *cln;
-
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
-        return NGX_ERROR;
-    }
-
-    cln->handler = ngx_http_spaces_cache_release;
-    cln->data = cached;
-
-    cached->refs++;
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_spaces_cache_release(void *data)
-{
-    ngx_http_spaces_cached_t  *cached = data;
-
-    if (--cached->refs == 0) {
-        ngx_destroy_pool(cached->pool);
-    }
 }
 
 
@@ -971,7 +743,7 @@ ngx_http_spaces_store_add_space(ngx_http_spaces_main_conf_t *smcf,
 
         due = space->started_at + (space->max_duration + space->reconnect)
                                   * 1000
-              + NGX_HTTP_SPACES_STALE;
+              + NGX_HTTP_SPACES_FORGOTTEN;
     }
 
     key = ngx_http_spaces_redis_key(smcf, pool, "due:%V", &smcf->node);

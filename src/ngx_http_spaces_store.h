@@ -2,8 +2,7 @@
 /*
  * Copyright (C) Spaces for nginx contributors
  *
- * What is kept in Redis: Spaces, tokens, due dates.  What was read is cached
- * in the worker for a second, and dropped when it changes.
+ * What is kept in Redis: Spaces, tokens, due dates.
  */
 
 
@@ -17,12 +16,6 @@
 /* "ok" is 0 if Redis did not take it: to be tried again */
 typedef void (*ngx_http_spaces_saved_pt)(void *data, ngx_uint_t ok);
 
-
-ngx_http_spaces_store_t *ngx_http_spaces_store_create(
-    ngx_http_spaces_main_conf_t *smcf);
-
-/* for a worker that exits: forgets what is cached */
-void ngx_http_spaces_store_destroy(ngx_http_spaces_store_t *store);
 
 /* a Space has changed: nobody on this node is to use what was read before */
 void ngx_http_spaces_store_changed(ngx_http_spaces_main_conf_t *smcf,

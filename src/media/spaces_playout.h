@@ -102,7 +102,8 @@ spaces_playout_status_e spaces_playout_run(spaces_playout_t *playout,
  * Plays all that is in the ring, due or not; what is missing between packets
  * is filled up to "now" and no further.
  */
-spaces_playout_status_e spaces_playout_drain(spaces_playout_t *playout, int64_t now);
+spaces_playout_status_e spaces_playout_drain(spaces_playout_t *playout,
+    int64_t now);
 
 /* hands over the page at hand, finished or not */
 void spaces_playout_flush(spaces_playout_t *playout);
