@@ -8,10 +8,8 @@
 
 
 #include "ngx_http_spaces_handlers.h"
-#include "ngx_http_spaces_room.h"
+#include "ngx_http_spaces_ingest.h"
 #include "ngx_http_spaces_store.h"
-
-#include "spaces_ogg_reader.h"
 
 
 #define NGX_HTTP_SPACES_RAW_BUFFER  16384
@@ -20,42 +18,7 @@
 #define NGX_HTTP_SPACES_RAW_FIRST   10000
 
 
-typedef struct {
-    ngx_http_request_t           *request;
-    ngx_http_spaces_main_conf_t  *smcf;
-    spaces_ogg_reader_t           reader;
-    ngx_http_spaces_waiter_t      waiter;
-
-    ngx_http_spaces_room_t       *room;        /* while attached */
-    ngx_atomic_uint_t             serial;
-
-    spaces_ogg_packet_t           packet;      /* that found no room yet */
-    ngx_uint_t                    trim;
-
-    u_char                       *raw;         /* buffer, if there is no body
-                                                  as nginx sees it */
-    size_t                        received;
-
-    ngx_int_t                     answer;      /* what answering returned */
-
-    unsigned                      waiting:1;   /* in the list of waiters */
-    unsigned                      held:1;      /* "packet" is set */
-    unsigned                      blocked:1;   /* the room takes no more now */
-    unsigned                      fresh:1;     /* no packet written yet */
-    unsigned                      complete:1;  /* the body came to its end */
-    unsigned                      ended:1;     /* and so the ring was told */
-    unsigned                      complained:1;
-    unsigned                      draining:1;  /* the Space ends: hurry */
-    unsigned                      failed:1;    /* the room came to nothing */
-    unsigned                      no_space:1;
-    unsigned                      reloading:1;
-    unsigned                      reloaded:1;
-    unsigned                      raw_answered:1;
-} ngx_http_spaces_ingest_t;
-
-
 static ngx_int_t ngx_http_spaces_ingest_loaded(ngx_http_request_t *r);
-static ngx_int_t ngx_http_spaces_ingest_admit(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_ingest_begin(ngx_http_request_t *r);
 static void ngx_http_spaces_ingest_cleanup(void *data);
 
@@ -70,30 +33,12 @@ static ngx_int_t ngx_http_spaces_ingest_raw(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_ingest_raw_hello(ngx_http_request_t *r);
 static void ngx_http_spaces_ingest_read_raw(ngx_http_request_t *r);
 
-static ngx_int_t ngx_http_spaces_ingest_feed(ngx_http_spaces_ingest_t *ingest,
-    u_char *data, size_t len);
-static ngx_int_t ngx_http_spaces_ingest_pump(ngx_http_spaces_ingest_t *ingest);
-static ngx_int_t ngx_http_spaces_ingest_refuse(
-    ngx_http_spaces_ingest_t *ingest, ngx_http_spaces_problem_e problem,
-    const char *detail);
-static ngx_int_t ngx_http_spaces_ingest_write(
-    ngx_http_spaces_ingest_t *ingest);
-static ngx_int_t ngx_http_spaces_ingest_join(ngx_http_spaces_ingest_t *ingest);
-static ngx_int_t ngx_http_spaces_ingest_no(ngx_http_spaces_ingest_t *ingest,
-    ngx_int_t rc);
-static ngx_int_t ngx_http_spaces_ingest_reload(
-    ngx_http_spaces_ingest_t *ingest);
-static ngx_int_t ngx_http_spaces_ingest_reloaded(ngx_http_request_t *r);
-static ngx_int_t ngx_http_spaces_ingest_open(ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_complete(ngx_http_spaces_ingest_t *ingest);
-static void ngx_http_spaces_ingest_complain(ngx_http_spaces_ingest_t *ingest);
 
 static void ngx_http_spaces_ingest_tick(ngx_http_spaces_waiter_t *waiter);
 static void ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_failed(ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_wait_reading(ngx_http_request_t *r);
-static void ngx_http_spaces_ingest_done(ngx_http_spaces_ingest_t *ingest,
-    ngx_int_t rc);
 static ngx_int_t ngx_http_spaces_ingest_result(
     ngx_http_spaces_ingest_t *ingest);
 
@@ -158,9 +103,7 @@ ngx_http_spaces_ingest_loaded(ngx_http_request_t *r)
 }
 
 
-/* NGX_DECLINED, or the answer */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_spaces_ingest_admit(ngx_http_request_t *r)
 {
     ngx_int_t                     rc;
@@ -675,331 +618,6 @@ ngx_http_spaces_ingest_read_raw(ngx_http_request_t *r)
 }
 
 
-/*
- * NGX_OK: all is in the ring; NGX_AGAIN: the rest later; NGX_ABORT: it was
- * answered, with what "answer" holds
- */
-
-static ngx_int_t
-ngx_http_spaces_ingest_feed(ngx_http_spaces_ingest_t *ingest, u_char *data,
-    size_t len)
-{
-    if (spaces_ogg_reader_feed(&ingest->reader, data, len) != 0) {
-        return ngx_http_spaces_ingest_refuse(ingest,
-                                             NGX_HTTP_SPACES_INTERNAL,
-                                             "out of memory");
-    }
-
-    return ngx_http_spaces_ingest_pump(ingest);
-}
-
-
-static ngx_int_t
-ngx_http_spaces_ingest_pump(ngx_http_spaces_ingest_t *ingest)
-{
-    ngx_int_t  rc;
-
-    if (ingest->blocked) {
-        return NGX_AGAIN;
-    }
-
-    for ( ;; ) {
-
-        if (ingest->held) {
-            rc = ngx_http_spaces_ingest_write(ingest);
-
-            if (rc != NGX_OK) {
-                return rc;
-            }
-        }
-
-        switch (spaces_ogg_reader_next(&ingest->reader, &ingest->packet)) {
-
-        case SPACES_OGG_PACKET:
-            ingest->held = 1;
-            break;
-
-        case SPACES_OGG_AGAIN:
-            ngx_http_spaces_ingest_complain(ingest);
-            return NGX_OK;
-
-        case SPACES_OGG_NOT_OGG:
-            return ngx_http_spaces_ingest_refuse(ingest,
-                       NGX_HTTP_SPACES_NOT_OPUS,
-                       "the first bytes are not those of an Ogg stream; "
-                       "encode with \"-c:a libopus -f ogg\"");
-
-        case SPACES_OGG_NOT_OPUS:
-            return ngx_http_spaces_ingest_refuse(ingest,
-                       NGX_HTTP_SPACES_NOT_OPUS,
-                       "no stream in this Ogg is Opus; encode with "
-                       "\"-c:a libopus\"");
-
-        case SPACES_OGG_UNSUPPORTED:
-            return ngx_http_spaces_ingest_refuse(ingest,
-                       NGX_HTTP_SPACES_NOT_OPUS,
-                       "only mono and stereo of channel mapping family 0 are "
-                       "taken");
-
-        case SPACES_OGG_BROKEN:
-            return ngx_http_spaces_ingest_refuse(ingest,
-                       NGX_HTTP_SPACES_BAD_AUDIO,
-                       "the headers of the stream are broken");
-
-        default: /* SPACES_OGG_NO_MEMORY */
-            return ngx_http_spaces_ingest_refuse(ingest,
-                       NGX_HTTP_SPACES_INTERNAL, "out of memory");
-        }
-    }
-}
-
-
-static ngx_int_t
-ngx_http_spaces_ingest_refuse(ngx_http_spaces_ingest_t *ingest,
-    ngx_http_spaces_problem_e problem, const char *detail)
-{
-    ingest->answer = ngx_http_spaces_problem(ingest->request, problem, "%s",
-                                             detail);
-    return NGX_ABORT;
-}
-
-
-/* a packet into the ring, the first of all into a room */
-
-static ngx_int_t
-ngx_http_spaces_ingest_write(ngx_http_spaces_ingest_t *ingest)
-{
-    uint64_t                ahead;
-    ngx_int_t               rc;
-    spaces_packet_t         packet;
-    spaces_packet_ring_t   *ring;
-
-    if (ingest->room == NULL) {
-        rc = ngx_http_spaces_ingest_join(ingest);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-    }
-
-    ring = ingest->room->ring;
-    ahead = (uint64_t) NGX_HTTP_SPACES_AHEAD * (SPACES_OPUS_RATE / 1000);
-
-    if (spaces_packet_ring_queued(ring) >= ahead && !ingest->draining) {
-        ingest->blocked = 1;
-        return NGX_AGAIN;
-    }
-
-    ngx_memzero(&packet, sizeof(spaces_packet_t));
-
-    packet.len = (uint32_t) ingest->packet.len;
-    packet.duration = (uint32_t) ingest->packet.duration;
-    packet.pts = ingest->packet.pts;
-    packet.arrival = (uint64_t) ngx_http_spaces_monotonic();
-    packet.flags = ingest->fresh ? SPACES_PACKET_FRESH : 0;
-
-    if (spaces_packet_ring_write(ring, &packet, ingest->packet.data) != 0) {
-        ingest->blocked = 1;
-        return NGX_AGAIN;
-    }
-
-    ingest->fresh = 0;
-    ingest->held = 0;
-    ingest->trim = (ngx_uint_t) ingest->packet.trim;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_spaces_ingest_join(ngx_http_spaces_ingest_t *ingest)
-{
-    ngx_int_t               rc;
-    ngx_http_spaces_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(ingest->request, ngx_http_spaces_module);
-
-    rc = ngx_http_spaces_zone_attach(ingest->smcf->zone, &ctx->id,
-                                     &ingest->room, &ingest->serial);
-
-    if (rc == NGX_DECLINED) {
-        rc = ngx_http_spaces_ingest_reload(ingest);
-    }
-
-    if (rc == NGX_OK || rc == NGX_AGAIN || rc == NGX_ABORT) {
-        return rc;
-    }
-
-    ingest->answer = ngx_http_spaces_ingest_no(ingest, rc);
-
-    return NGX_ABORT;
-}
-
-
-/* the answer to a source that found no place, by the reason */
-
-static ngx_int_t
-ngx_http_spaces_ingest_no(ngx_http_spaces_ingest_t *ingest, ngx_int_t rc)
-{
-    ngx_http_request_t     *r;
-    ngx_http_spaces_ctx_t  *ctx;
-
-    r = ingest->request;
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-
-    switch (rc) {
-
-    case NGX_BUSY:
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_SPEAKING,
-                                       "the host is connected already, or the "
-                                       "Space is just ending");
-
-    case NGX_DECLINED:
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "no room for space %V: enlarge \"spaces_zone\"",
-                      &ctx->id);
-
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
-                                       "too many Spaces are live on this "
-                                       "server; try again later");
-
-    case NGX_HTTP_SPACES_LATER:
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_STORAGE,
-                                       "nginx has just started and is looking "
-                                       "for recordings to go on with; come "
-                                       "back in a moment");
-
-    default:
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_INTERNAL,
-                                       "out of memory");
-    }
-}
-
-
-/*
- * No room yet: the first audio of the host makes the Space live.  It may come
- * long after the host was admitted, and the Space may have ended since.
- */
-
-static ngx_int_t
-ngx_http_spaces_ingest_reload(ngx_http_spaces_ingest_t *ingest)
-{
-    ngx_int_t  rc;
-
-    ingest->reloading = 1;
-
-    rc = ngx_http_spaces_load(ingest->request,
-                              ngx_http_spaces_ingest_reloaded);
-
-    ingest->reloading = 0;
-
-    if (ingest->reloaded) {
-        return ngx_http_spaces_ingest_open(ingest);
-    }
-
-    if (rc == NGX_HTTP_SPACES_LATER) {
-        ingest->blocked = 1;
-        return NGX_AGAIN;
-    }
-
-    ingest->answer = rc;
-
-    return NGX_ABORT;
-}
-
-
-static ngx_int_t
-ngx_http_spaces_ingest_reloaded(ngx_http_request_t *r)
-{
-    ngx_int_t                  rc;
-    ngx_http_spaces_ctx_t     *ctx;
-    ngx_http_spaces_ingest_t  *ingest;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    ingest = ctx->data;
-
-    rc = ngx_http_spaces_ingest_admit(r);
-
-    if (ingest->reloading) {
-
-        /* at once, from the cache: the caller goes on */
-
-        ingest->reloaded = (rc == NGX_DECLINED);
-
-        return rc;
-    }
-
-    ingest->blocked = 0;
-
-    if (rc != NGX_DECLINED) {
-        ngx_http_spaces_ingest_done(ingest, rc);
-        return NGX_HTTP_SPACES_LATER;
-    }
-
-    rc = ngx_http_spaces_ingest_open(ingest);
-
-    if (rc != NGX_OK) {
-        ngx_http_spaces_ingest_done(ingest, ngx_http_spaces_ingest_no(ingest,
-                                                                      rc));
-        return NGX_HTTP_SPACES_LATER;
-    }
-
-    r->read_event_handler(r);
-
-    return NGX_HTTP_SPACES_LATER;
-}
-
-
-
-static ngx_int_t
-ngx_http_spaces_ingest_open(ngx_http_spaces_ingest_t *ingest)
-{
-    ngx_int_t                 rc;
-    ngx_str_t                 document;
-    ngx_http_request_t       *r;
-    spaces_opus_head_t        head;
-    ngx_http_spaces_ctx_t    *ctx;
-    ngx_http_spaces_space_t  *space;
-
-    r = ingest->request;
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    space = ctx->space;
-
-    if (!ingest->smcf->zone->sh->scanned) {
-        /* what a crash left may be of this very Space */
-        return NGX_HTTP_SPACES_LATER;
-    }
-
-    if (space->started_at == 0) {
-        space->started_at = ngx_http_spaces_now();
-    }
-
-    document = ngx_http_spaces_space_document(space, r->pool);
-
-    if (document.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    ctx->space->state = NGX_HTTP_SPACES_LIVE;
-
-    /* any packet may be stereo, whatever the head says of the first */
-
-    head = ingest->reader.head;
-    head.channels = 2;
-
-    rc = ngx_http_spaces_zone_open(ingest->smcf->zone, space, &document, &head,
-                                   &ingest->room);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    ingest->serial = 1;
-
-    return ngx_http_spaces_room_own(ingest->smcf, ingest->room);
-}
-
-
 /* the body is whole: it is played out, and then the Space ends */
 
 static void
@@ -1021,31 +639,6 @@ ngx_http_spaces_ingest_complete(ngx_http_spaces_ingest_t *ingest)
     r->read_event_handler = ngx_http_spaces_ingest_wait_reading;
 
     ngx_http_spaces_ingest_look(ingest);
-}
-
-
-static void
-ngx_http_spaces_ingest_complain(ngx_http_spaces_ingest_t *ingest)
-{
-    ngx_http_spaces_ctx_t  *ctx;
-    spaces_ogg_damage_t    *damage;
-
-    damage = &ingest->reader.damage;
-
-    if (ingest->complained
-        || (damage->skipped == 0 && damage->holes == 0
-            && damage->bad_packets == 0))
-    {
-        return;
-    }
-
-    ingest->complained = 1;
-
-    ctx = ngx_http_get_module_ctx(ingest->request, ngx_http_spaces_module);
-
-    ngx_log_error(NGX_LOG_WARN, ingest->request->connection->log, 0,
-                  "the source of space %V is damaged: what is missing is "
-                  "concealed", &ctx->id);
 }
 
 
@@ -1205,9 +798,7 @@ ngx_http_spaces_ingest_result(ngx_http_spaces_ingest_t *ingest)
 }
 
 
-/* the request is over; a raw connection that has its answer just closes */
-
-static void
+void
 ngx_http_spaces_ingest_done(ngx_http_spaces_ingest_t *ingest, ngx_int_t rc)
 {
     ngx_http_request_t  *r;

@@ -29,6 +29,7 @@ typedef struct {
     ngx_event_t                      pause;
     ngx_event_t                      timeout;      /* of connecting */
     ngx_msec_t                       wait;
+    ngx_msec_t                       attempted;    /* to connect, when */
     const char                      *purpose;
     unsigned                         connected:1;
     unsigned                         complained:1;
@@ -56,6 +57,8 @@ static ngx_int_t ngx_http_spaces_redis_attach(
 static ngx_int_t ngx_http_spaces_redis_greet(
     ngx_http_spaces_redis_link_t *link);
 static void ngx_http_spaces_redis_retry(ngx_http_spaces_redis_link_t *link);
+static ngx_int_t ngx_http_spaces_redis_wake(
+    ngx_http_spaces_redis_link_t *link);
 static void ngx_http_spaces_redis_drop(ngx_http_spaces_redis_link_t *link);
 static void ngx_http_spaces_redis_on_connect(const redisAsyncContext *ac,
     int status);
@@ -178,7 +181,7 @@ ngx_http_spaces_redis_command(ngx_http_spaces_redis_t *redis, ngx_uint_t argc,
 {
     ngx_http_spaces_redis_op_t  *op;
 
-    if (redis->commands.ac == NULL) {
+    if (ngx_http_spaces_redis_wake(&redis->commands) != NGX_OK) {
         return NULL;
     }
 
@@ -210,7 +213,7 @@ ngx_http_spaces_redis_transaction(ngx_http_spaces_redis_t *redis,
     static ngx_str_t  multi = ngx_string("MULTI");
     static ngx_str_t  exec = ngx_string("EXEC");
 
-    if (redis->commands.ac == NULL
+    if (ngx_http_spaces_redis_wake(&redis->commands) != NGX_OK
         || ngx_http_spaces_redis_send(redis, 1, &multi, NULL) != NGX_OK)
     {
         return NULL;
@@ -478,6 +481,7 @@ ngx_http_spaces_redis_connect(ngx_http_spaces_redis_link_t *link)
     conf = &link->redis->smcf->redis_conf;
 
     link->connected = 0;
+    link->attempted = ngx_current_msec;
 
     ac = conf->port ? redisAsyncConnect((char *) conf->host.data, conf->port)
                     : redisAsyncConnectUnix((char *) conf->host.data);
@@ -768,6 +772,23 @@ ngx_http_spaces_redis_retry(ngx_http_spaces_redis_link_t *link)
     link->wait = ngx_min(link->wait * 2, NGX_HTTP_SPACES_REDIS_MAX_PAUSE);
 
     ngx_add_timer(&link->pause, wait);
+}
+
+
+/* somebody asks in a pause: Redis may be back, though it has not been tried */
+
+static ngx_int_t
+ngx_http_spaces_redis_wake(ngx_http_spaces_redis_link_t *link)
+{
+    if (link->ac == NULL && link->pause.timer_set && !ngx_exiting
+        && ngx_current_msec - link->attempted
+           >= NGX_HTTP_SPACES_REDIS_MIN_PAUSE)
+    {
+        ngx_del_timer(&link->pause);
+        ngx_http_spaces_redis_connect(link);
+    }
+
+    return link->ac ? NGX_OK : NGX_ERROR;
 }
 
 
