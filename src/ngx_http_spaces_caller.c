@@ -83,7 +83,9 @@ ngx_http_spaces_identify(ngx_http_request_t *r)
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
 
-    if (slcf->user
+    /* a link is its holder's, whoever that is */
+
+    if (slcf->user && !slcf->is_share
         && ngx_http_complex_value(r, slcf->user, &ctx->user) != NGX_OK)
     {
         return NGX_ERROR;
@@ -652,7 +654,7 @@ ngx_http_spaces_mask_string(ngx_str_t *line, ngx_str_t *s)
 
     for (p = line->data; p <= last; p++) {
 
-        if (ngx_strncmp(p, s->data, s->len) == 0) {
+        if (*p == *s->data && ngx_strncmp(p, s->data, s->len) == 0) {
             ngx_memset(p, '*', s->len);
             found = 1;
         }

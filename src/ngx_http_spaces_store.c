@@ -249,7 +249,9 @@ ngx_http_spaces_loaded(ngx_http_request_t *r)
         ctx->token = NULL;
     }
 
-    if (ctx->space) {
+    /* what is cached is for reading; who may change it has asked for fresh */
+
+    if (ctx->space && (ctx->fresh || smcf->zone->sh->nrooms)) {
         space = ngx_palloc(r->pool, sizeof(ngx_http_spaces_space_t));
         if (space == NULL) {
             return NGX_ERROR;
