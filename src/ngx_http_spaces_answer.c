@@ -123,13 +123,6 @@ ngx_http_spaces_problem(ngx_http_request_t *r,
 }
 
 
-ngx_uint_t
-ngx_http_spaces_problem_status(ngx_http_spaces_problem_e problem)
-{
-    return ngx_http_spaces_problems[problem].status;
-}
-
-
 static ngx_int_t
 ngx_http_spaces_answer_json(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, json_t *json)

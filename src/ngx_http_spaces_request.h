@@ -190,9 +190,6 @@ ngx_int_t ngx_http_spaces_header_cstr(ngx_http_request_t *r, const char *name,
 /* "private, no-store" and no referrer: for all that a token opens */
 ngx_int_t ngx_http_spaces_header_private(ngx_http_request_t *r);
 
-/* the status and title of a problem as a line: for raw connections */
-ngx_uint_t ngx_http_spaces_problem_status(ngx_http_spaces_problem_e problem);
-
 /*
  * For a content handler: rc of its first step.  Keeps the request if more
  * steps follow.
