@@ -25,7 +25,8 @@ HEADERS     = $(wildcard src/*.h src/media/*.h)
 
 PACKAGES    = gcc make nginx nginx-dev libopus-dev libogg-dev libhiredis-dev \
               libjansson-dev libwslay-dev libssl-dev redis-server curl ffmpeg
-TEST_PACKAGES = perl libmojolicious-perl libcmocka-dev opus-tools oggz-tools
+TEST_PACKAGES = perl libmojolicious-perl libcmocka-dev opus-tools oggz-tools \
+                openssl
 BENCH_PACKAGES = wrk
 
 SUDO        = $(if $(filter-out 0,$(shell id -u)),sudo)
@@ -92,13 +93,15 @@ TEST_JOBS = 4
 
 # src/media alone, under sanitizers; t/unit.t runs it under prove
 
-unit-test: $(BUILD)/unit-media
+UNITS       = $(patsubst t/unit/%.c,$(BUILD)/unit-%,$(wildcard t/unit/*.c))
 
-$(BUILD)/unit-media: t/unit/media.c $(MEDIA) $(HEADERS)
+unit-test: $(UNITS)
+
+$(BUILD)/unit-%: t/unit/%.c $(MEDIA) $(HEADERS)
 	@mkdir -p $(BUILD)
 	@gcc -std=gnu11 -g -O1 -W -Wall -Wno-unused-parameter -Werror \
 	    -fsanitize=address,undefined -fno-sanitize-recover=all \
-	    -Isrc/media -o $@ t/unit/media.c $(MEDIA) -lcmocka -lopus -logg
+	    -Isrc/media -o $@ $< $(MEDIA) -lcmocka -lopus -logg -lm
 
 bench: test-packages
 	$(call install-packages,$(BENCH_PACKAGES))

@@ -58,6 +58,20 @@ static ngx_http_spaces_problem_t  ngx_http_spaces_problems[] = {
 };
 
 
+json_t *
+ngx_http_spaces_describe(ngx_http_request_t *r, ngx_http_spaces_space_t *space,
+    ngx_uint_t for_host)
+{
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    return ngx_http_spaces_space_json(space,
+                          ngx_http_spaces_zone_speakers(smcf->zone, &space->id),
+                          for_host);
+}
+
+
 ngx_int_t
 ngx_http_spaces_answer(ngx_http_request_t *r, ngx_uint_t status, json_t *json)
 {
@@ -81,6 +95,7 @@ ngx_http_spaces_problem(ngx_http_request_t *r,
     u_char                     *last;
     u_char                      buf[NGX_MAX_ERROR_STR];
     ngx_str_t                   detail;
+    ngx_http_spaces_ctx_t      *ctx;
     ngx_http_spaces_problem_t  *p;
 
     static ngx_str_t  type = ngx_string("application/problem+json");
@@ -96,7 +111,10 @@ ngx_http_spaces_problem(ngx_http_request_t *r,
 
     if (r->header_sent) {
 
-        /* a source client that had to be told to begin before it was known */
+        /* a source that had to be told to begin before it was known */
+
+        ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+        ctx->reason = p->title;
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "connection closed: %s: %V", p->title, &detail);
@@ -223,6 +241,23 @@ ngx_http_spaces_send(ngx_http_request_t *r, ngx_uint_t status,
 
 
 ngx_int_t
+ngx_http_spaces_no_content(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    r->headers_out.status = NGX_HTTP_NO_CONTENT;
+    r->header_only = 1;
+
+    return ngx_http_send_header(r);
+}
+
+
+ngx_int_t
 ngx_http_spaces_header(ngx_http_request_t *r, const char *name,
     ngx_str_t *value)
 {
@@ -270,6 +305,26 @@ ngx_http_spaces_header_private(ngx_http_request_t *r)
     }
 
     return ngx_http_spaces_header_cstr(r, "Referrer-Policy", "no-referrer");
+}
+
+
+void
+ngx_http_spaces_own_connection(ngx_http_request_t *r)
+{
+    r->keepalive = 0;
+
+#if (NGX_HTTP_SSL)
+
+    if (r->connection->ssl) {
+
+        /* what could not be written may have moved when it is tried again */
+
+        (void) SSL_set_mode(r->connection->ssl->connection,
+                            SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
+                            |SSL_MODE_ENABLE_PARTIAL_WRITE);
+    }
+
+#endif
 }
 
 

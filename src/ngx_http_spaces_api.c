@@ -9,8 +9,8 @@
 #include "ngx_http_spaces_body.h"
 #include "ngx_http_spaces_handlers.h"
 #include "ngx_http_spaces_recorder.h"
-#include "ngx_http_spaces_room.h"
 #include "ngx_http_spaces_store.h"
+#include "ngx_http_spaces_tick.h"
 
 
 /* how long the end of a Space is waited for, ms */
@@ -67,6 +67,12 @@ static void ngx_http_spaces_api_end_cleanup(void *data);
 
 static ngx_int_t ngx_http_spaces_api_shares_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_api_revoke(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_api_invite_body(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_api_speaker_body(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_api_speaker(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_api_remove(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_api_third(ngx_http_request_t *r,
+    ngx_str_t *segment);
 
 
 ngx_int_t
@@ -152,6 +158,31 @@ ngx_http_spaces_api_handler(ngx_http_request_t *r)
         }
 
         return ngx_http_spaces_api_bad_method(r, "DELETE");
+    }
+
+    if (route.n == 2 && ngx_strcmp(s[1].data, "speakers") == 0) {
+
+        if (r->method == NGX_HTTP_POST) {
+            return ngx_http_spaces_body_read(r,
+                                           ngx_http_spaces_api_invite_body);
+        }
+
+        return ngx_http_spaces_api_bad_method(r, "POST");
+    }
+
+    if (route.n == 3 && ngx_strcmp(s[1].data, "speakers") == 0) {
+
+        if (r->method == NGX_HTTP_PATCH) {
+            return ngx_http_spaces_body_read(r,
+                                           ngx_http_spaces_api_speaker_body);
+        }
+
+        if (r->method == NGX_HTTP_DELETE) {
+            return ngx_http_spaces_begin(r,
+                      ngx_http_spaces_api_load(r, ngx_http_spaces_api_remove));
+        }
+
+        return ngx_http_spaces_api_bad_method(r, "PATCH, DELETE");
     }
 
     return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_FOUND,
@@ -322,6 +353,9 @@ ngx_http_spaces_api_create_body(ngx_http_request_t *r)
     space->hold_max = slcf->hold_max;
     space->reconnect = slcf->reconnect;
     space->max_duration = slcf->max_duration;
+    space->max_speakers = slcf->max_speakers;
+    space->bitrate = slcf->bitrate;
+    space->channels = slcf->channels;
 
     ctx->space = space;
     ctx->id = space->id;
@@ -483,7 +517,7 @@ ngx_http_spaces_api_created(ngx_http_request_t *r, redisReply *reply)
         return NGX_ERROR;
     }
 
-    json = ngx_http_spaces_space_json(ctx->space, 1);
+    json = ngx_http_spaces_describe(r, ctx->space, 1);
 
     (void) json_object_set_new(json, "token",
                                ngx_http_spaces_json_string(&token));
@@ -507,7 +541,7 @@ ngx_http_spaces_api_get(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
     return ngx_http_spaces_answer(r, NGX_HTTP_OK,
-                          ngx_http_spaces_space_json(ctx->space,
+                          ngx_http_spaces_describe(r, ctx->space,
                                        ctx->role == NGX_HTTP_SPACES_HOST));
 }
 
@@ -662,7 +696,7 @@ ngx_http_spaces_api_patched(ngx_http_request_t *r, redisReply *reply)
     }
 
     return ngx_http_spaces_answer(r, NGX_HTTP_OK,
-                                  ngx_http_spaces_space_json(ctx->space, 1));
+                                  ngx_http_spaces_describe(r, ctx->space, 1));
 }
 
 
@@ -709,7 +743,7 @@ ngx_http_spaces_api_end(ngx_http_request_t *r)
         && (!ctx->in_room || ctx->room.settled))
     {
         return ngx_http_spaces_answer(r, NGX_HTTP_OK,
-                                   ngx_http_spaces_space_json(ctx->space, 1));
+                                   ngx_http_spaces_describe(r, ctx->space, 1));
     }
 
     if (ngx_http_spaces_zone_end(smcf->zone, &ctx->id) != NGX_OK) {
@@ -733,7 +767,7 @@ ngx_http_spaces_api_end(ngx_http_request_t *r)
 
     cln->handler = ngx_http_spaces_api_end_cleanup;
 
-    ngx_http_spaces_wait(smcf->rooms, &end->waiter);
+    ngx_http_spaces_wait(smcf->tick, &end->waiter);
 
     return NGX_HTTP_SPACES_LATER;
 }
@@ -775,7 +809,7 @@ ngx_http_spaces_api_end_tick(ngx_http_spaces_waiter_t *waiter)
 
     } else {
         rc = ngx_http_spaces_answer(r, NGX_HTTP_OK,
-                                   ngx_http_spaces_space_json(ctx->space, 1));
+                                   ngx_http_spaces_describe(r, ctx->space, 1));
     }
 
     ngx_http_spaces_continue(r, rc);
@@ -805,11 +839,68 @@ ngx_http_spaces_api_shares_body(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_spaces_api_revoke(ngx_http_request_t *r)
 {
+    ngx_str_t  id;
+
+    if (ngx_http_spaces_api_third(r, &id) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_shares_revoke(r, &id);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_invite_body(ngx_http_request_t *r)
+{
+    return ngx_http_spaces_api_load(r, ngx_http_spaces_speakers_invite);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_speaker_body(ngx_http_request_t *r)
+{
+    return ngx_http_spaces_api_load(r, ngx_http_spaces_api_speaker);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_speaker(ngx_http_request_t *r)
+{
+    ngx_str_t  id;
+
+    if (ngx_http_spaces_api_third(r, &id) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_speakers_patch(r, &id);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_remove(ngx_http_request_t *r)
+{
+    ngx_str_t  id;
+
+    if (ngx_http_spaces_api_third(r, &id) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_speakers_remove(r, &id);
+}
+
+
+/* the segment behind {id}/shares/ or {id}/speakers/ */
+
+static ngx_int_t
+ngx_http_spaces_api_third(ngx_http_request_t *r, ngx_str_t *segment)
+{
     ngx_http_spaces_route_t  route;
 
     if (ngx_http_spaces_api_route(r, &route) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_http_spaces_shares_revoke(r, &route.segment[2]);
+    *segment = route.segment[2];
+
+    return NGX_OK;
 }

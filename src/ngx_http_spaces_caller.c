@@ -16,6 +16,18 @@
 #define NGX_HTTP_SPACES_MAX_SECRET    512
 
 
+/* in the order of ngx_http_spaces_role_e */
+
+ngx_str_t  ngx_http_spaces_roles[] = {
+    ngx_string("nobody"),
+    ngx_string("share"),
+    ngx_string("ticket"),
+    ngx_string("speaker"),
+    ngx_string("host"),
+    ngx_null_string
+};
+
+
 static ngx_int_t ngx_http_spaces_find_target(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_secret(ngx_http_request_t *r,
     ngx_str_t *secret);
@@ -340,10 +352,11 @@ ngx_http_spaces_assign_role(ngx_http_request_t *r)
 
     if (ctx->token && ctx->token->space.len == space->id.len
         && ngx_strncmp(ctx->token->space.data, space->id.data, space->id.len)
-           == 0)
+           == 0
+        && !ctx->token->removed)
     {
         ctx->role = ctx->token->kind;
-        ctx->by_token = (ctx->role == NGX_HTTP_SPACES_HOST);
+        ctx->by_token = (ctx->role >= NGX_HTTP_SPACES_SPEAKER);
     }
 
     if (ctx->user.len && ctx->user.len == space->host.len
@@ -362,14 +375,6 @@ ngx_http_spaces_may_see(ngx_http_spaces_ctx_t *ctx)
 }
 
 
-ngx_uint_t
-ngx_http_spaces_may_hear(ngx_http_spaces_ctx_t *ctx)
-{
-    return ctx->space->visibility == NGX_HTTP_SPACES_PUBLIC
-           || ctx->role != NGX_HTTP_SPACES_NOBODY;
-}
-
-
 ngx_int_t
 ngx_http_spaces_require_visible(ngx_http_request_t *r)
 {
@@ -383,6 +388,31 @@ ngx_http_spaces_require_visible(ngx_http_request_t *r)
     }
 
     return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_spaces_require_hearing(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    rc = ngx_http_spaces_require_visible(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ctx->space->visibility == NGX_HTTP_SPACES_PUBLIC
+        || ctx->role != NGX_HTTP_SPACES_NOBODY)
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_FORBIDDEN,
+                                   "this Space is heard with a ticket");
 }
 
 
@@ -426,12 +456,7 @@ ngx_http_spaces_require_host(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_spaces_require_origin(ngx_http_request_t *r)
 {
-    ngx_str_t                    own, *origin;
-    ngx_uint_t                   i;
-    ngx_list_part_t             *part;
-    ngx_table_elt_t             *h, *found;
-    ngx_http_spaces_ctx_t       *ctx;
-    ngx_http_spaces_loc_conf_t  *slcf;
+    ngx_http_spaces_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
@@ -440,6 +465,19 @@ ngx_http_spaces_require_origin(ngx_http_request_t *r)
     if (ctx->by_token) {
         return NGX_DECLINED;
     }
+
+    return ngx_http_spaces_require_own_origin(r);
+}
+
+
+ngx_int_t
+ngx_http_spaces_require_own_origin(ngx_http_request_t *r)
+{
+    ngx_str_t                    own, *origin;
+    ngx_uint_t                   i;
+    ngx_list_part_t             *part;
+    ngx_table_elt_t             *h, *found;
+    ngx_http_spaces_loc_conf_t  *slcf;
 
     found = NULL;
 

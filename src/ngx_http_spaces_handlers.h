@@ -19,6 +19,12 @@ ngx_int_t ngx_http_spaces_api_handler(ngx_http_request_t *r);
 /* "spaces_ingest" */
 ngx_int_t ngx_http_spaces_ingest_handler(ngx_http_request_t *r);
 
+/* "spaces_live" */
+ngx_int_t ngx_http_spaces_live_handler(ngx_http_request_t *r);
+
+/* "spaces_events" */
+ngx_int_t ngx_http_spaces_events_handler(ngx_http_request_t *r);
+
 /* "spaces_replay" */
 ngx_int_t ngx_http_spaces_replay_handler(ngx_http_request_t *r);
 
@@ -33,6 +39,13 @@ ngx_int_t ngx_http_spaces_share_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_spaces_shares_create(ngx_http_request_t *r);
 ngx_int_t ngx_http_spaces_shares_list(ngx_http_request_t *r);
 ngx_int_t ngx_http_spaces_shares_revoke(ngx_http_request_t *r, ngx_str_t *id);
+
+/* likewise for speakers, of the host alone */
+ngx_int_t ngx_http_spaces_speakers_invite(ngx_http_request_t *r);
+ngx_int_t ngx_http_spaces_speakers_patch(ngx_http_request_t *r,
+    ngx_str_t *id);
+ngx_int_t ngx_http_spaces_speakers_remove(ngx_http_request_t *r,
+    ngx_str_t *id);
 
 /* the API's timeline */
 ngx_int_t ngx_http_spaces_timeline(ngx_http_request_t *r);

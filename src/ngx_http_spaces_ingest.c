@@ -19,13 +19,17 @@
 
 
 static ngx_int_t ngx_http_spaces_ingest_loaded(ngx_http_request_t *r);
-static ngx_int_t ngx_http_spaces_ingest_begin(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_ingest_role(ngx_http_request_t *r);
+static ngx_str_t ngx_http_spaces_ingest_id(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_ingest_begin(ngx_http_request_t *r,
+    ngx_uint_t websocket, ngx_uint_t protocol);
 static void ngx_http_spaces_ingest_cleanup(void *data);
+static void ngx_http_spaces_ingest_leave(ngx_http_spaces_ingest_t *ingest);
+static void ngx_http_spaces_ingest_read_on(ngx_http_spaces_ingest_t *ingest);
 
 static ngx_int_t ngx_http_spaces_ingest_body(ngx_http_request_t *r);
 static void ngx_http_spaces_ingest_body_handler(ngx_http_request_t *r);
 static void ngx_http_spaces_ingest_read_body(ngx_http_request_t *r);
-static void ngx_http_spaces_ingest_idle(ngx_http_spaces_ingest_t *ingest);
 static ngx_int_t ngx_http_spaces_ingest_take_body(
     ngx_http_spaces_ingest_t *ingest);
 
@@ -37,6 +41,8 @@ static void ngx_http_spaces_ingest_complete(ngx_http_spaces_ingest_t *ingest);
 
 static void ngx_http_spaces_ingest_tick(ngx_http_spaces_waiter_t *waiter);
 static void ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest);
+static void ngx_http_spaces_ingest_tell_end(ngx_http_spaces_ingest_t *ingest);
+static void ngx_http_spaces_ingest_heard(ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_failed(ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_wait_reading(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_ingest_result(
@@ -50,7 +56,8 @@ ngx_http_spaces_ingest_handler(ngx_http_request_t *r)
 
     static ngx_str_t  source = ngx_string("SOURCE");
 
-    if (!(r->method & (NGX_HTTP_PUT|NGX_HTTP_POST))
+    if (!ngx_http_spaces_websocket_wanted(r)
+        && !(r->method & (NGX_HTTP_PUT|NGX_HTTP_POST))
         && (r->method_name.len != source.len
             || ngx_strncmp(r->method_name.data, source.data, source.len) != 0))
     {
@@ -61,7 +68,8 @@ ngx_http_spaces_ingest_handler(ngx_http_request_t *r)
         }
 
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_METHOD,
-                                       "send audio with PUT, POST or SOURCE");
+                                       "send audio with PUT, POST, SOURCE, or "
+                                       "over a WebSocket");
     }
 
     if (ngx_http_spaces_identify(r) != NGX_OK) {
@@ -82,12 +90,24 @@ static ngx_int_t
 ngx_http_spaces_ingest_loaded(ngx_http_request_t *r)
 {
     ngx_int_t               rc;
+    ngx_uint_t              protocol, websocket;
     ngx_http_spaces_ctx_t  *ctx;
 
     rc = ngx_http_spaces_ingest_admit(r);
 
     if (rc != NGX_DECLINED) {
         return rc;
+    }
+
+    protocol = 0;
+    websocket = ngx_http_spaces_websocket_wanted(r);
+
+    if (websocket) {
+        rc = ngx_http_spaces_ingest_handshake(r, &protocol);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
@@ -99,7 +119,7 @@ ngx_http_spaces_ingest_loaded(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    return ngx_http_spaces_ingest_begin(r);
+    return ngx_http_spaces_ingest_begin(r, websocket, protocol);
 }
 
 
@@ -107,6 +127,7 @@ ngx_int_t
 ngx_http_spaces_ingest_admit(ngx_http_request_t *r)
 {
     ngx_int_t                     rc;
+    ngx_str_t                     id;
     ngx_http_spaces_ctx_t        *ctx;
     ngx_http_spaces_main_conf_t  *smcf;
 
@@ -117,37 +138,17 @@ ngx_http_spaces_ingest_admit(ngx_http_request_t *r)
         return ngx_http_spaces_require_visible(r);
     }
 
-    if (ctx->role != NGX_HTTP_SPACES_HOST) {
+    rc = ngx_http_spaces_ingest_role(r);
 
-        /* libshout asks without a password first, and wants this answer */
-
-        if ((ctx->hash.len == 0 && ctx->user.len == 0)
-            || (ctx->hash.len && ctx->token == NULL))
-        {
-            if (ngx_http_spaces_header_cstr(r, "WWW-Authenticate",
-                                            "Basic realm=\"Space\"")
-                != NGX_OK)
-            {
-                return NGX_ERROR;
-            }
-
-            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_UNAUTHORIZED,
-                                           "send the host's token as Bearer, "
-                                           "or as the password of Basic");
-        }
-
-        rc = ngx_http_spaces_require_visible(r);
-
-        if (rc != NGX_DECLINED) {
-            return rc;
-        }
-
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_FORBIDDEN,
-                                       "only the host may talk in this "
-                                       "Space");
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
-    rc = ngx_http_spaces_require_origin(r);
+    /* a script can open a WebSocket from anywhere, with a token it was given */
+
+    rc = ngx_http_spaces_websocket_wanted(r)
+         ? ngx_http_spaces_require_own_origin(r)
+         : ngx_http_spaces_require_origin(r);
 
     if (rc != NGX_DECLINED) {
         return rc;
@@ -162,6 +163,13 @@ ngx_http_spaces_ingest_admit(ngx_http_request_t *r)
                                        "begin again: create another");
     }
 
+    if (ctx->role == NGX_HTTP_SPACES_SPEAKER
+        && ctx->space->state == NGX_HTTP_SPACES_SCHEDULED)
+    {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_LIVE,
+                                       "the host has not begun yet");
+    }
+
     if (ctx->space->state == NGX_HTTP_SPACES_LIVE && !ctx->in_room
         && (ctx->space->node.len != smcf->node.len
             || ngx_strncmp(ctx->space->node.data, smcf->node.data,
@@ -173,9 +181,13 @@ ngx_http_spaces_ingest_admit(ngx_http_request_t *r)
                                        "talk there", &ctx->space->node);
     }
 
-    if (ctx->in_room && ctx->space->host_present) {
+    id = ngx_http_spaces_ingest_id(r);
+
+    if (ctx->in_room
+        && ngx_http_spaces_zone_speaks(smcf->zone, &ctx->id, &id))
+    {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_SPEAKING,
-                                       "the host is connected already; "
+                                       "this speaker is connected already; "
                                        "disconnect there first");
     }
 
@@ -183,8 +195,90 @@ ngx_http_spaces_ingest_admit(ngx_http_request_t *r)
 }
 
 
+/* the host, or a speaker who was invited and is neither muted nor removed */
+
 static ngx_int_t
-ngx_http_spaces_ingest_begin(ngx_http_request_t *r)
+ngx_http_spaces_ingest_role(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ctx->role == NGX_HTTP_SPACES_HOST) {
+        return NGX_DECLINED;
+    }
+
+    if (ctx->token && ctx->token->kind == NGX_HTTP_SPACES_SPEAKER
+        && ctx->token->removed)
+    {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_FORBIDDEN,
+                                       "the host has removed this speaker");
+    }
+
+    if (ctx->role == NGX_HTTP_SPACES_SPEAKER) {
+
+        if (ctx->token->muted) {
+            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_FORBIDDEN,
+                                           "the host has muted this speaker");
+        }
+
+        return NGX_DECLINED;
+    }
+
+    /* libshout asks without a password first, and wants this answer */
+
+    if ((ctx->hash.len == 0 && ctx->user.len == 0)
+        || (ctx->hash.len && ctx->token == NULL))
+    {
+        if (ngx_http_spaces_header_cstr(r, "WWW-Authenticate",
+                                        "Basic realm=\"Space\"")
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_UNAUTHORIZED,
+                                       "send the host's or a speaker's token "
+                                       "as Bearer, or as the password of "
+                                       "Basic");
+    }
+
+    rc = ngx_http_spaces_require_visible(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_FORBIDDEN,
+                                   "only the host and those whom they have "
+                                   "invited may talk in this Space");
+}
+
+
+static ngx_str_t
+ngx_http_spaces_ingest_id(ngx_http_request_t *r)
+{
+    ngx_str_t               id;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ctx->role == NGX_HTTP_SPACES_HOST) {
+        ngx_str_set(&id, "host");
+
+    } else {
+        id.data = ctx->hash.data;
+        id.len = NGX_HTTP_SPACES_TOKEN_ID;
+    }
+
+    return id;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_ingest_begin(ngx_http_request_t *r, ngx_uint_t websocket,
+    ngx_uint_t protocol)
 {
     ngx_pool_cleanup_t        *cln;
     ngx_http_spaces_ctx_t     *ctx;
@@ -215,6 +309,18 @@ ngx_http_spaces_ingest_begin(ngx_http_request_t *r)
     ingest->fresh = 1;
     ingest->waiter.handler = ngx_http_spaces_ingest_tick;
     ingest->waiter.data = ingest;
+    ingest->resume = ngx_http_spaces_ingest_read_on;
+
+    ingest->entrant.id = ngx_http_spaces_ingest_id(r);
+    ingest->entrant.host = (ctx->role == NGX_HTTP_SPACES_HOST);
+    ingest->entrant.name = ingest->entrant.host ? ctx->space->host
+                                                : ctx->token->label;
+    ingest->entrant.margin = NGX_HTTP_SPACES_MARGIN_HTTP;
+
+    if (websocket) {
+        ingest->bare = (protocol == 0);
+        return ngx_http_spaces_ingest_websocket(ingest);
+    }
 
     /* HTTP/2 frames its bodies always */
 
@@ -236,6 +342,17 @@ ngx_http_spaces_ingest_cleanup(void *data)
 {
     ngx_http_spaces_ingest_t  *ingest = data;
 
+    ngx_http_spaces_ingest_leave(ingest);
+
+    spaces_ogg_reader_free(&ingest->reader);
+}
+
+
+/* nothing of the worker or the room points at it from here on */
+
+static void
+ngx_http_spaces_ingest_leave(ngx_http_spaces_ingest_t *ingest)
+{
     if (ingest->waiting) {
         ingest->waiting = 0;
         ngx_http_spaces_stop_waiting(&ingest->waiter);
@@ -243,10 +360,18 @@ ngx_http_spaces_ingest_cleanup(void *data)
 
     if (ingest->room) {
         ngx_http_spaces_zone_detach(ingest->smcf->zone, ingest->room,
-                                    ingest->serial);
+                                    ingest->place, ingest->serial);
+        ingest->room = NULL;
     }
 
-    spaces_ogg_reader_free(&ingest->reader);
+    ngx_http_spaces_feed_unsubscribe(&ingest->subscriber);
+}
+
+
+static void
+ngx_http_spaces_ingest_read_on(ngx_http_spaces_ingest_t *ingest)
+{
+    ingest->request->read_event_handler(ingest->request);
 }
 
 
@@ -277,7 +402,7 @@ ngx_http_spaces_ingest_body_handler(ngx_http_request_t *r)
 
     r->read_event_handler = ngx_http_spaces_ingest_read_body;
 
-    ngx_http_spaces_wait(ingest->smcf->rooms, &ingest->waiter);
+    ngx_http_spaces_wait(ingest->smcf->tick, &ingest->waiter);
     ingest->waiting = 1;
 
     ngx_http_spaces_ingest_read_body(r);
@@ -346,13 +471,11 @@ ngx_http_spaces_ingest_read_body(ngx_http_request_t *r)
 }
 
 
-/* all that has come is in the ring: an end need not wait for more */
-
-static void
+void
 ngx_http_spaces_ingest_idle(ngx_http_spaces_ingest_t *ingest)
 {
-    if (ingest->draining) {
-        ingest->room->drained = ingest->serial;
+    if (ingest->draining && ingest->room) {
+        ingest->speaker->drained = ingest->serial;
     }
 }
 
@@ -430,7 +553,7 @@ ngx_http_spaces_ingest_raw(ngx_http_request_t *r)
     r->read_event_handler = ngx_http_spaces_ingest_read_raw;
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    ngx_http_spaces_wait(ingest->smcf->rooms, &ingest->waiter);
+    ngx_http_spaces_wait(ingest->smcf->tick, &ingest->waiter);
     ingest->waiting = 1;
 
     ngx_add_timer(r->connection->read, NGX_HTTP_SPACES_RAW_FIRST);
@@ -664,12 +787,15 @@ static void
 ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest)
 {
     ngx_http_request_t      *r;
-    spaces_packet_t          packet;
     ngx_http_spaces_ctx_t   *ctx;
     ngx_http_spaces_room_t  *room;
 
     r = ingest->request;
     room = ingest->room;
+
+    if (ingest->ws) {
+        ngx_http_spaces_ingest_returns(ingest);
+    }
 
     if (ingest->failed) {
         ngx_http_spaces_ingest_failed(ingest);
@@ -686,7 +812,8 @@ ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest)
         ingest->no_space = (room->no_space != 0);
         ingest->room = NULL;
 
-        ngx_http_spaces_zone_detach(ingest->smcf->zone, room, ingest->serial);
+        ngx_http_spaces_zone_detach(ingest->smcf->zone, room, ingest->place,
+                                    ingest->serial);
         return;
     }
 
@@ -701,8 +828,17 @@ ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest)
             return;
         }
 
+        ingest->over = 1;
+
         ngx_http_spaces_ingest_done(ingest,
                                     ngx_http_spaces_ingest_result(ingest));
+        return;
+    }
+
+    if (ingest->speaker->removed) {
+        ngx_http_spaces_ingest_done(ingest,
+            ngx_http_spaces_problem(r, NGX_HTTP_SPACES_FORBIDDEN,
+                                    "the host has removed this speaker"));
         return;
     }
 
@@ -711,30 +847,63 @@ ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest)
     }
 
     if (ingest->complete) {
-
-        if (ingest->ended) {
-            ngx_http_spaces_ingest_idle(ingest);
-
-        } else {
-            ngx_memzero(&packet, sizeof(spaces_packet_t));
-
-            packet.flags = SPACES_PACKET_END;
-            packet.duration = (uint32_t) ingest->trim;
-
-            ingest->ended = spaces_packet_ring_write(room->ring, &packet,
-                                                     (u_char *) "")
-                            == 0;
-        }
-
+        ngx_http_spaces_ingest_tell_end(ingest);
         return;
     }
 
     if (ingest->blocked
-        || (ingest->draining && room->drained != ingest->serial))
+        || (ingest->draining && ingest->speaker->drained != ingest->serial))
     {
         ingest->blocked = 0;
-        r->read_event_handler(r);
+        ingest->resume(ingest);
     }
+}
+
+
+/* a body that is whole: the ring is told, as soon as there is room */
+
+static void
+ngx_http_spaces_ingest_tell_end(ngx_http_spaces_ingest_t *ingest)
+{
+    spaces_packet_t  packet;
+
+    if (ingest->ended) {
+        ngx_http_spaces_ingest_idle(ingest);
+        ngx_http_spaces_ingest_heard(ingest);
+        return;
+    }
+
+    ngx_memzero(&packet, sizeof(spaces_packet_t));
+
+    packet.flags = SPACES_PACKET_END;
+    packet.duration = (uint32_t) ingest->trim;
+
+    ingest->ended = spaces_packet_ring_write(ingest->speaker->ring, &packet,
+                                             (u_char *) "")
+                    == 0;
+}
+
+
+/* a speaker who is not the host is through when all was heard */
+
+static void
+ngx_http_spaces_ingest_heard(ngx_http_spaces_ingest_t *ingest)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+
+    if (ingest->entrant.host
+        || spaces_packet_ring_queued(ingest->speaker->ring))
+    {
+        return;
+    }
+
+    ctx = ngx_http_get_module_ctx(ingest->request, ngx_http_spaces_module);
+
+    (void) ngx_http_spaces_zone_overlay(ingest->smcf->zone, ctx->space,
+                                        &ctx->room);
+
+    ngx_http_spaces_ingest_done(ingest,
+                                ngx_http_spaces_ingest_result(ingest));
 }
 
 
@@ -791,10 +960,14 @@ ngx_http_spaces_ingest_result(ngx_http_spaces_ingest_t *ingest)
         return NGX_HTTP_CLOSE;
     }
 
+    if (ingest->ws) {
+        return NGX_OK;
+    }
+
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
     return ngx_http_spaces_answer(r, NGX_HTTP_OK,
-                                  ngx_http_spaces_space_json(ctx->space, 1));
+                                  ngx_http_spaces_describe(r, ctx->space, 1));
 }
 
 
@@ -803,21 +976,21 @@ ngx_http_spaces_ingest_done(ngx_http_spaces_ingest_t *ingest, ngx_int_t rc)
 {
     ngx_http_request_t  *r;
 
-    r = ingest->request;
-
-    if (ingest->waiting) {
-        ingest->waiting = 0;
-        ngx_http_spaces_stop_waiting(&ingest->waiter);
+    if (ingest->done) {
+        return;
     }
 
-    if (ingest->room) {
-        ngx_http_spaces_zone_detach(ingest->smcf->zone, ingest->room,
-                                    ingest->serial);
-        ingest->room = NULL;
-    }
-
+    ingest->done = 1;
     ingest->held = 0;
 
+    ngx_http_spaces_ingest_leave(ingest);
+
+    if (ingest->ws) {
+        ngx_http_spaces_ingest_close(ingest);
+        return;
+    }
+
+    r = ingest->request;
     r->read_event_handler = ngx_http_block_reading;
 
     ngx_http_finalize_request(r, rc);

@@ -2,7 +2,8 @@
 /*
  * Copyright (C) Spaces for nginx contributors
  *
- * A source of audio: its request, or raw connection, and how far it is.
+ * A source of audio: its request, raw connection or WebSocket, and how far it
+ * is.
  */
 
 
@@ -10,48 +11,85 @@
 #define _NGX_HTTP_SPACES_INGEST_H_INCLUDED_
 
 
+#include "ngx_http_spaces_feed.h"
 #include "ngx_http_spaces_request.h"
 #include "ngx_http_spaces_room.h"
+#include "ngx_http_spaces_websocket.h"
 
 #include "spaces_ogg_reader.h"
 
 
-typedef struct {
-    ngx_http_request_t           *request;
-    ngx_http_spaces_main_conf_t  *smcf;
-    spaces_ogg_reader_t           reader;
-    ngx_http_spaces_waiter_t      waiter;
+/*
+ * How long the first packet waits for more, ms: HTTP comes in pages, and is
+ * not what people talk to each other over
+ */
+#define NGX_HTTP_SPACES_MARGIN_HTTP       200
+#define NGX_HTTP_SPACES_MARGIN_WEBSOCKET  80
 
-    ngx_http_spaces_room_t       *room;        /* while attached */
-    ngx_atomic_uint_t             serial;
 
-    spaces_ogg_packet_t           packet;      /* that found no room yet */
-    ngx_uint_t                    trim;
+typedef struct ngx_http_spaces_ingest_s  ngx_http_spaces_ingest_t;
 
-    u_char                       *raw;         /* buffer, if there is no body
+
+struct ngx_http_spaces_ingest_s {
+    ngx_http_request_t             *request;
+    ngx_http_spaces_main_conf_t    *smcf;
+    spaces_ogg_reader_t             reader;
+    ngx_http_spaces_waiter_t        waiter;
+
+    ngx_http_spaces_entrant_t       entrant;
+    ngx_http_spaces_room_t         *room;      /* while attached */
+    ngx_http_spaces_speaker_t      *speaker;   /* the place there */
+    ngx_uint_t                      place;
+    ngx_atomic_uint_t               serial;
+
+    spaces_ogg_packet_t             packet;    /* that found no room yet */
+    ngx_uint_t                      trim;
+    int64_t                         pts;       /* of packets that have none */
+    int64_t                         slowed;    /* ms, monotonic: when last */
+
+    u_char                         *raw;       /* buffer, if there is no body
                                                   as nginx sees it */
-    size_t                        received;
+    size_t                          received;
 
-    ngx_int_t                     answer;      /* what answering returned */
+    ngx_http_spaces_websocket_t    *ws;
+    ngx_http_spaces_subscriber_t    subscriber;
+    spaces_packet_cursor_t          back;      /* in the ring of returns */
+    u_char                         *pending;   /* messages that came while it
+                                                  was blocked */
+    size_t                          pending_pos;
+    size_t                          pending_len;
+    size_t                          pending_size;
 
-    unsigned                      waiting:1;   /* in the list of waiters */
-    unsigned                      held:1;      /* "packet" is set */
-    unsigned                      blocked:1;   /* the room takes no more now */
-    unsigned                      fresh:1;     /* no packet written yet */
-    unsigned                      complete:1;  /* the body came to its end */
-    unsigned                      ended:1;     /* and so the ring was told */
-    unsigned                      complained:1;
-    unsigned                      draining:1;  /* the Space ends: hurry */
-    unsigned                      failed:1;    /* the room came to nothing */
-    unsigned                      no_space:1;
-    unsigned                      reloading:1;
-    unsigned                      reloaded:1;
-    unsigned                      raw_answered:1;
-} ngx_http_spaces_ingest_t;
+    ngx_int_t                       answer;    /* what answering returned */
+
+    /* goes on after it was blocked */
+    void                          (*resume)(ngx_http_spaces_ingest_t *ingest);
+
+    unsigned                        bare:1;    /* messages are packets */
+    unsigned                        waiting:1; /* in the list of waiters */
+    unsigned                        held:1;    /* "packet" is set */
+    unsigned                        blocked:1; /* the room takes no more now */
+    unsigned                        fresh:1;   /* no packet written yet */
+    unsigned                        complete:1;/* the body came to its end */
+    unsigned                        ended:1;   /* and so the ring was told */
+    unsigned                        complained:1;
+    unsigned                        draining:1;/* the Space ends: hurry */
+    unsigned                        emptied:1; /* a tick ago, while it hurries */
+    unsigned                        failed:1;  /* the room came to nothing */
+    unsigned                        no_space:1;
+    unsigned                        reloading:1;
+    unsigned                        reloaded:1;
+    unsigned                        raw_answered:1;
+    unsigned                        over:1;    /* the Space has ended */
+    unsigned                        done:1;
+};
 
 
 /* whether the caller may talk now: NGX_DECLINED, or the answer */
 ngx_int_t ngx_http_spaces_ingest_admit(ngx_http_request_t *r);
+
+/* takes a place in the room: the codes are those of feeding */
+ngx_int_t ngx_http_spaces_ingest_join(ngx_http_spaces_ingest_t *ingest);
 
 /*
  * Takes in bytes, and what they make into the ring.  NGX_OK: all of it;
@@ -64,9 +102,29 @@ ngx_int_t ngx_http_spaces_ingest_feed(ngx_http_spaces_ingest_t *ingest,
 /* likewise of bytes that were taken in before */
 ngx_int_t ngx_http_spaces_ingest_pump(ngx_http_spaces_ingest_t *ingest);
 
+/* likewise a packet; if it is NGX_AGAIN it has not been taken */
+ngx_int_t ngx_http_spaces_ingest_packet(ngx_http_spaces_ingest_t *ingest,
+    u_char *data, size_t len);
+
+/* all that has come is in the ring: an end need not wait for more */
+void ngx_http_spaces_ingest_idle(ngx_http_spaces_ingest_t *ingest);
+
 /* the request is over, with the rc of its answer; the room is left */
 void ngx_http_spaces_ingest_done(ngx_http_spaces_ingest_t *ingest,
     ngx_int_t rc);
+
+/* becomes a WebSocket: returns what a content handler is to return */
+ngx_int_t ngx_http_spaces_ingest_websocket(ngx_http_spaces_ingest_t *ingest);
+
+/* the handshake, before anything else: NGX_DECLINED, or the answer */
+ngx_int_t ngx_http_spaces_ingest_handshake(ngx_http_request_t *r,
+    ngx_uint_t *protocol);
+
+/* at every tick of one: what the others say */
+void ngx_http_spaces_ingest_returns(ngx_http_spaces_ingest_t *ingest);
+
+/* the frame of the end, with why */
+void ngx_http_spaces_ingest_close(ngx_http_spaces_ingest_t *ingest);
 
 
 #endif /* _NGX_HTTP_SPACES_INGEST_H_INCLUDED_ */

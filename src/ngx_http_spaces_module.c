@@ -7,6 +7,7 @@
 
 
 #include "ngx_http_spaces_cache.h"
+#include "ngx_http_spaces_feed.h"
 #include "ngx_http_spaces_handlers.h"
 #include "ngx_http_spaces_reaper.h"
 #include "ngx_http_spaces_recovery.h"
@@ -23,6 +24,12 @@ static char *ngx_http_spaces_node(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *ngx_http_spaces_hold(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_spaces_duration(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_spaces_max_speakers(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_spaces_bitrate(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_spaces_channels(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_spaces_origin(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -143,6 +150,27 @@ static ngx_command_t  ngx_http_spaces_commands[] = {
       offsetof(ngx_http_spaces_loc_conf_t, max_duration),
       NULL },
 
+    { ngx_string("spaces_max_speakers"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_spaces_max_speakers,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("spaces_bitrate"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_spaces_bitrate,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("spaces_channels"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_spaces_channels,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("spaces_origin"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_spaces_origin,
@@ -163,6 +191,20 @@ static ngx_command_t  ngx_http_spaces_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       ngx_http_spaces_ingest_handler },
+
+    { ngx_string("spaces_live"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_spaces_handler,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      ngx_http_spaces_live_handler },
+
+    { ngx_string("spaces_events"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_spaces_handler,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      ngx_http_spaces_events_handler },
 
     { ngx_string("spaces_replay"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -243,17 +285,6 @@ static ngx_http_variable_t  ngx_http_spaces_variables[] = {
 };
 
 
-/* in the order of ngx_http_spaces_role_e */
-
-static ngx_str_t  ngx_http_spaces_roles[] = {
-    ngx_string("nobody"),
-    ngx_string("share"),
-    ngx_string("ticket"),
-    ngx_string("speaker"),
-    ngx_string("host")
-};
-
-
 static char *
 ngx_http_spaces_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -281,7 +312,7 @@ ngx_http_spaces_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (size < NGX_HTTP_SPACES_MIN_ZONE) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"spaces_zone\" of \"%V\" is too small: a live "
-                           "Space takes half a megabyte, write 1m at least",
+                           "Space takes up to a megabyte, write 1m at least",
                            &value[2]);
         return NGX_CONF_ERROR;
     }
@@ -500,6 +531,108 @@ ngx_http_spaces_hold(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
+ngx_http_spaces_max_speakers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_spaces_loc_conf_t *slcf = conf;
+
+    ngx_str_t                    *value;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    if (slcf->max_speakers != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    slcf->max_speakers = ngx_atoi(value[1].data, value[1].len);
+
+    if (slcf->max_speakers < 1
+        || slcf->max_speakers > SPACES_PLAYOUT_SOURCES)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid number \"%V\" in \"spaces_max_speakers\":"
+                           " write 1 to %d, the host is one of them",
+                           &value[1], SPACES_PLAYOUT_SOURCES);
+        return NGX_CONF_ERROR;
+    }
+
+    smcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_spaces_module);
+
+    smcf->max_speakers = ngx_max(smcf->max_speakers,
+                                 (ngx_uint_t) slcf->max_speakers);
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_spaces_bitrate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_spaces_loc_conf_t *slcf = conf;
+
+    size_t      len;
+    ngx_int_t   n;
+    ngx_str_t  *value;
+
+    if (slcf->bitrate != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    len = value[1].len;
+
+    if (len && (value[1].data[len - 1] | 0x20) == 'k') {
+        n = ngx_atoi(value[1].data, len - 1);
+        n = (n == NGX_ERROR || n > 1000) ? NGX_ERROR : n * 1000;
+
+    } else {
+        n = ngx_atoi(value[1].data, len);
+    }
+
+    /* RFC 6716, 2.1.1 */
+
+    if (n < 6000 || n > 510000) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid bitrate \"%V\" in \"spaces_bitrate\": "
+                           "write 6k to 510k, in bit/s", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    slcf->bitrate = (size_t) n;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_spaces_channels(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_spaces_loc_conf_t *slcf = conf;
+
+    ngx_str_t  *value;
+
+    if (slcf->channels != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].len != 1
+        || (value[1].data[0] != '1' && value[1].data[0] != '2'))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid number \"%V\" in \"spaces_channels\": "
+                           "write 1 or 2", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    slcf->channels = value[1].data[0] - '0';
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
 ngx_http_spaces_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_spaces_loc_conf_t *slcf = conf;
@@ -688,6 +821,23 @@ ngx_http_spaces_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (smcf->max_speakers == 0) {
+        smcf->max_speakers = NGX_HTTP_SPACES_DEFAULT_SPEAKERS;
+    }
+
+    if (smcf->shm_zone->shm.size < NGX_HTTP_SPACES_ZONE_REST
+                              + ngx_http_spaces_room_size(smcf->max_speakers))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"spaces_zone\" is too small for one Space with "
+                      "\"spaces_max_speakers\" of %ui: write %uzk at least",
+                      smcf->max_speakers,
+                      (NGX_HTTP_SPACES_ZONE_REST
+                       + ngx_http_spaces_room_size(smcf->max_speakers)) / 1024
+                      + 1);
+        return NGX_CONF_ERROR;
+    }
+
     smcf->thread_pool = ngx_thread_pool_add(cf, NULL);
 
     return smcf->thread_pool ? NGX_CONF_OK : NGX_CONF_ERROR;
@@ -723,6 +873,9 @@ ngx_http_spaces_create_loc_conf(ngx_conf_t *cf)
     slcf->hold_max = NGX_CONF_UNSET;
     slcf->reconnect = NGX_CONF_UNSET;
     slcf->max_duration = NGX_CONF_UNSET;
+    slcf->max_speakers = NGX_CONF_UNSET;
+    slcf->channels = NGX_CONF_UNSET;
+    slcf->bitrate = NGX_CONF_UNSET_SIZE;
 
     return slcf;
 }
@@ -754,6 +907,11 @@ ngx_http_spaces_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_sec_value(conf->reconnect, prev->reconnect, 60);
     ngx_conf_merge_sec_value(conf->max_duration, prev->max_duration,
                              12 * 3600);
+
+    ngx_conf_merge_value(conf->max_speakers, prev->max_speakers,
+                         NGX_HTTP_SPACES_DEFAULT_SPEAKERS);
+    ngx_conf_merge_value(conf->channels, prev->channels, 2);
+    ngx_conf_merge_size_value(conf->bitrate, prev->bitrate, 32000);
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
@@ -930,11 +1088,20 @@ ngx_http_spaces_init_process(ngx_cycle_t *cycle)
     smcf->zone = smcf->shm_zone->data;
 
     smcf->cache = ngx_http_spaces_cache_create();
+    smcf->tick = ngx_http_spaces_tick_create(smcf);
+
+    if (smcf->tick == NULL) {
+        return NGX_ERROR;
+    }
+
     smcf->rooms = ngx_http_spaces_rooms_create(smcf);
+    smcf->feeds = ngx_http_spaces_feeds_create(smcf);
     smcf->redis = ngx_http_spaces_redis_create(smcf,
                                                ngx_http_spaces_store_changed);
 
-    if (smcf->cache == NULL || smcf->rooms == NULL || smcf->redis == NULL) {
+    if (smcf->cache == NULL || smcf->rooms == NULL || smcf->feeds == NULL
+        || smcf->redis == NULL)
+    {
         return NGX_ERROR;
     }
 

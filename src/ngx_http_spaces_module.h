@@ -15,6 +15,12 @@
 #include <ngx_http.h>
 
 
+#define NGX_HTTP_SPACES_MIN_ZONE          (1024 * 1024)
+
+/* of a zone, what isn't rooms: nginx's own, and the rest of ours */
+#define NGX_HTTP_SPACES_ZONE_REST         (80 * 1024)
+
+#define NGX_HTTP_SPACES_DEFAULT_SPEAKERS  13
 #define NGX_HTTP_SPACES_DEFAULT_TTL       (30 * 24 * 3600)
 #define NGX_HTTP_SPACES_DEFAULT_HOLD      (30 * 24 * 3600)
 #define NGX_HTTP_SPACES_DEFAULT_HOLD_MAX  (120 * 24 * 3600)
@@ -23,7 +29,9 @@
 typedef struct ngx_http_spaces_zone_s   ngx_http_spaces_zone_t;
 typedef struct ngx_http_spaces_redis_s  ngx_http_spaces_redis_t;
 typedef struct ngx_http_spaces_cache_s  ngx_http_spaces_cache_t;
+typedef struct ngx_http_spaces_tick_s   ngx_http_spaces_tick_t;
 typedef struct ngx_http_spaces_rooms_s  ngx_http_spaces_rooms_t;
+typedef struct ngx_http_spaces_feeds_s  ngx_http_spaces_feeds_t;
 
 
 /* "spaces_redis" */
@@ -48,6 +56,8 @@ typedef struct {
     ngx_http_spaces_redis_conf_t redis_conf;
     ngx_thread_pool_t           *thread_pool;
 
+    ngx_uint_t                   max_speakers; /* of all locations */
+
     /* the first handler in the configuration, for messages */
     ngx_str_t                    handler_file;
     ngx_uint_t                   handler_line;
@@ -56,7 +66,9 @@ typedef struct {
     ngx_http_spaces_zone_t      *zone;
     ngx_http_spaces_redis_t     *redis;
     ngx_http_spaces_cache_t     *cache;
+    ngx_http_spaces_tick_t      *tick;
     ngx_http_spaces_rooms_t     *rooms;
+    ngx_http_spaces_feeds_t     *feeds;
 } ngx_http_spaces_main_conf_t;
 
 
@@ -77,6 +89,9 @@ typedef struct {
     time_t                       hold_max;
     time_t                       reconnect;
     time_t                       max_duration;
+    ngx_int_t                    max_speakers;
+    ngx_int_t                    channels;
+    size_t                       bitrate;      /* of the mix, bit/s */
 } ngx_http_spaces_loc_conf_t;
 
 

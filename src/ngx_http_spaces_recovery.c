@@ -489,6 +489,7 @@ ngx_http_spaces_recovery_revive(ngx_http_spaces_recovery_t *rec,
     state->serial = found->tail.serial;
     state->sequence = found->tail.sequence + 1;
     state->toc = SPACES_OPUS_NO_TOC;
+    state->floor = SPACES_PLAYOUT_NOBODY;
     state->started = 1;
     state->finished = found->tail.eos;
 
@@ -503,7 +504,6 @@ ngx_http_spaces_recovery_revive(ngx_http_spaces_recovery_t *rec,
     ngx_memory_barrier();
 
     room->state = NGX_HTTP_SPACES_ROOM_LIVE;
-    room->source = 0;
 
     ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                   "space %*s is recovered at %L ms of its recording",
@@ -683,9 +683,6 @@ ngx_http_spaces_recovery_live_space(void *data, redisReply *reply)
     {
         goto done;
     }
-
-    room->vacant = ngx_http_spaces_monotonic();
-    room->source = 0;
 
     (void) ngx_http_spaces_room_own(smcf, room);
 

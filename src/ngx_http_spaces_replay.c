@@ -50,18 +50,13 @@ ngx_http_spaces_replay_loaded(ngx_http_request_t *r)
     ngx_int_t               rc;
     ngx_http_spaces_ctx_t  *ctx;
 
-    rc = ngx_http_spaces_require_visible(r);
+    rc = ngx_http_spaces_require_hearing(r);
 
     if (rc != NGX_DECLINED) {
         return rc;
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-
-    if (!ngx_http_spaces_may_hear(ctx)) {
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_FORBIDDEN,
-                                       "this Space is heard with a ticket");
-    }
 
     rc = ngx_http_spaces_require_recording(r);
 

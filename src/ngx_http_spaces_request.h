@@ -75,7 +75,13 @@ typedef struct {
     ngx_str_t                  label;
     int64_t                    created_at;   /* ms */
     int64_t                    expires_at;   /* ms */
+    unsigned                   muted:1;      /* a speaker's */
+    unsigned                   removed:1;
 } ngx_http_spaces_token_t;
+
+
+/* how a role is spelt */
+extern ngx_str_t  ngx_http_spaces_roles[];
 
 
 /*
@@ -115,6 +121,8 @@ typedef struct {
     ngx_str_t                    share_token;  /* while its URL is built */
     void                        *loading;    /* the store's, while it loads */
     void                        *data;       /* the handler's */
+    void                        *websocket;  /* if it is one */
+    const char                  *reason;     /* why it was closed */
 
     unsigned                     fresh:1;    /* nothing from the cache */
     unsigned                     by_token:1; /* the role is the token's */
@@ -134,19 +142,22 @@ ngx_int_t ngx_http_spaces_identify(ngx_http_request_t *r);
 /* after loading: what the caller is to the Space */
 void ngx_http_spaces_assign_role(ngx_http_request_t *r);
 
-/* may they know that it exists, may they hear it */
+/* may they know that it exists */
 ngx_uint_t ngx_http_spaces_may_see(ngx_http_spaces_ctx_t *ctx);
-ngx_uint_t ngx_http_spaces_may_hear(ngx_http_spaces_ctx_t *ctx);
 
 /*
  * NGX_DECLINED if they may go on, or the answer: this Space isn't theirs to
- * know of; to change
+ * know of; to hear; to change
  */
 ngx_int_t ngx_http_spaces_require_visible(ngx_http_request_t *r);
+ngx_int_t ngx_http_spaces_require_hearing(ngx_http_request_t *r);
 ngx_int_t ngx_http_spaces_require_host(ngx_http_request_t *r);
 
 /* likewise: not a write by identity from a foreign page */
 ngx_int_t ngx_http_spaces_require_origin(ngx_http_request_t *r);
+
+/* likewise: not from a foreign page at all */
+ngx_int_t ngx_http_spaces_require_own_origin(ngx_http_request_t *r);
 
 /* a directive's value for this request: neither empty nor "0" nor "off" */
 ngx_uint_t ngx_http_spaces_is_on(ngx_http_request_t *r,
@@ -169,6 +180,11 @@ ngx_int_t ngx_http_spaces_utf8_length(ngx_str_t *s);
 ngx_int_t ngx_http_spaces_mask(ngx_http_request_t *r);
 
 
+/* a Space as an answer has it, with who speaks in it; owned by the caller */
+json_t *ngx_http_spaces_describe(ngx_http_request_t *r,
+    ngx_http_spaces_space_t *space, ngx_uint_t for_host);
+
+
 /* the answers; each returns what the handler is to return */
 
 /* takes over the reference to the JSON; 500 if it is NULL */
@@ -177,6 +193,9 @@ ngx_int_t ngx_http_spaces_answer(ngx_http_request_t *r, ngx_uint_t status,
 
 ngx_int_t ngx_http_spaces_problem(ngx_http_request_t *r,
     ngx_http_spaces_problem_e problem, const char *format, ...);
+
+/* 204 */
+ngx_int_t ngx_http_spaces_no_content(ngx_http_request_t *r);
 
 /* a body of that type, whole; the data lives as long as the request */
 ngx_int_t ngx_http_spaces_send(ngx_http_request_t *r, ngx_uint_t status,
@@ -189,6 +208,12 @@ ngx_int_t ngx_http_spaces_header_cstr(ngx_http_request_t *r, const char *name,
 
 /* "private, no-store" and no referrer: for all that a token opens */
 ngx_int_t ngx_http_spaces_header_private(ngx_http_request_t *r);
+
+/*
+ * From now on this module writes to the connection itself, behind nginx's
+ * filters; it is closed after that.
+ */
+void ngx_http_spaces_own_connection(ngx_http_request_t *r);
 
 /*
  * For a content handler: rc of its first step.  Keeps the request if more

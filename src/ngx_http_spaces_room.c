@@ -4,72 +4,45 @@
  */
 
 
-#include "ngx_http_spaces_room.h"
-#include "ngx_http_spaces_recorder.h"
+#include "ngx_http_spaces_owned.h"
 #include "ngx_http_spaces_store.h"
+#include "ngx_http_spaces_tick.h"
 
 
 /* ms */
-#define NGX_HTTP_SPACES_TICK      20
 #define NGX_HTTP_SPACES_SCAN      250
-#define NGX_HTTP_SPACES_RESAVE    1000
+#define NGX_HTTP_SPACES_COUNT     1000
 
-/* a room that ended stays until nobody has an older picture in a cache, ms */
-#define NGX_HTTP_SPACES_LINGER    3000
-
-/* an end waits for what its source has received and not passed on, ms */
+/* an end waits for what its sources have received and not passed on, ms */
 #define NGX_HTTP_SPACES_DRAIN     400
 
 /* rooms taken over in one scan */
 #define NGX_HTTP_SPACES_TAKEOVER  32
 
-
-typedef enum {
-    ngx_http_spaces_end_close = 0,
-    ngx_http_spaces_end_closing,
-    ngx_http_spaces_end_publish,
-    ngx_http_spaces_end_publishing,
-    ngx_http_spaces_end_saving,
-    ngx_http_spaces_end_done
-} ngx_http_spaces_end_e;
-
-
-typedef struct {
-    ngx_queue_t                    queue;
-    ngx_http_spaces_room_t        *room;
-    ngx_http_spaces_main_conf_t   *smcf;
-    ngx_http_spaces_recorder_t    *recorder;   /* NULL: not recorded */
-    spaces_playout_t               playout;
-
-    ngx_http_spaces_end_e          end;
-    int64_t                        tried;      /* to save, ms monotonic */
-    int64_t                        ending;     /* since when, likewise */
-
-    unsigned                       saving:1;
-    unsigned                       saving_end:1;
-    unsigned                       unsaved:1;  /* that it is live */
-} ngx_http_spaces_owned_t;
+/*
+ * Calls of the codec in one tick, of some 40 microseconds each: what exceeds
+ * that is for the thread pool
+ */
+#define NGX_HTTP_SPACES_CODEC     60
 
 
 struct ngx_http_spaces_rooms_s {
     ngx_http_spaces_main_conf_t   *smcf;
     ngx_queue_t                    owned;
-    ngx_queue_t                    waiters;
-    ngx_queue_t                   *next;       /* waiter to be asked */
-    ngx_event_t                    tick;
     int64_t                        scanned;    /* ms, monotonic */
-
-    uint8_t                       *packet;     /* scratch of all playouts */
-    uint8_t                       *page;
+    ngx_uint_t                     codec;      /* calls of this tick */
 };
 
 
-static void ngx_http_spaces_tick_handler(ngx_event_t *ev);
-static void ngx_http_spaces_tick_again(ngx_http_spaces_rooms_t *rooms);
+static ngx_uint_t ngx_http_spaces_rooms_tick(void *data, int64_t now);
 static void ngx_http_spaces_scan(ngx_http_spaces_rooms_t *rooms, int64_t now);
 static ngx_uint_t ngx_http_spaces_claims(ngx_http_spaces_room_t *room);
+static ngx_uint_t ngx_http_spaces_feeds(ngx_http_spaces_room_t *room);
 
-static ngx_int_t ngx_http_spaces_owned_begin(ngx_http_spaces_owned_t *owned);
+static ngx_http_spaces_owned_t *ngx_http_spaces_owned_create(
+    ngx_http_spaces_main_conf_t *smcf, ngx_http_spaces_room_t *room);
+static ngx_int_t ngx_http_spaces_owned_begin(ngx_http_spaces_owned_t *owned,
+    ngx_uint_t resume);
 static void ngx_http_spaces_owned_page(spaces_playout_t *playout,
     const uint8_t *page, size_t len);
 static void ngx_http_spaces_owned_step(ngx_http_spaces_owned_t *owned,
@@ -77,24 +50,22 @@ static void ngx_http_spaces_owned_step(ngx_http_spaces_owned_t *owned,
 static void ngx_http_spaces_owned_starting(ngx_http_spaces_owned_t *owned);
 static void ngx_http_spaces_owned_live(ngx_http_spaces_owned_t *owned,
     int64_t now);
+static void ngx_http_spaces_owned_speakers(ngx_http_spaces_owned_t *owned);
+static ngx_int_t ngx_http_spaces_owned_post(ngx_http_spaces_owned_t *owned);
+static void ngx_http_spaces_owned_thread(void *data, ngx_log_t *log);
+static void ngx_http_spaces_owned_thread_done(ngx_event_t *ev);
+static void ngx_http_spaces_owned_play(ngx_http_spaces_owned_t *owned);
+static void ngx_http_spaces_owned_played(ngx_http_spaces_owned_t *owned);
+static void ngx_http_spaces_owned_count(ngx_http_spaces_owned_t *owned);
 static ngx_uint_t ngx_http_spaces_owned_is_over(ngx_http_spaces_owned_t *owned,
     int64_t now);
 static ngx_uint_t ngx_http_spaces_owned_is_drained(
     ngx_http_spaces_owned_t *owned, int64_t now);
-static void ngx_http_spaces_owned_ending(ngx_http_spaces_owned_t *owned);
-static ngx_int_t ngx_http_spaces_owned_publish(ngx_http_spaces_owned_t *owned);
-static ngx_http_spaces_space_t *ngx_http_spaces_owned_result(
-    ngx_http_spaces_owned_t *owned, ngx_pool_t *pool);
-static void ngx_http_spaces_owned_ended(ngx_http_spaces_owned_t *owned,
-    int64_t now);
 static ngx_uint_t ngx_http_spaces_owned_hand_over(
     ngx_http_spaces_owned_t *owned);
 static void ngx_http_spaces_owned_fail(ngx_http_spaces_owned_t *owned,
     ngx_uint_t no_space);
-static void ngx_http_spaces_owned_save(ngx_http_spaces_owned_t *owned);
-static void ngx_http_spaces_owned_saved(void *data, ngx_uint_t ok);
 static void ngx_http_spaces_owned_recorded(void *data);
-static void ngx_http_spaces_owned_free(ngx_http_spaces_owned_t *owned);
 
 
 ngx_http_spaces_rooms_t *
@@ -107,24 +78,11 @@ ngx_http_spaces_rooms_create(ngx_http_spaces_main_conf_t *smcf)
         return NULL;
     }
 
-    rooms->packet = ngx_palloc(ngx_cycle->pool, SPACES_OPUS_MAX_PACKET);
-    rooms->page = ngx_palloc(ngx_cycle->pool, 2 * SPACES_OGG_MAX_PAGE);
-
-    if (rooms->packet == NULL || rooms->page == NULL) {
-        return NULL;
-    }
-
     rooms->smcf = smcf;
 
     ngx_queue_init(&rooms->owned);
-    ngx_queue_init(&rooms->waiters);
 
-    rooms->tick.handler = ngx_http_spaces_tick_handler;
-    rooms->tick.data = rooms;
-    rooms->tick.log = ngx_cycle->log;
-    rooms->tick.cancelable = 1;
-
-    ngx_add_timer(&rooms->tick, NGX_HTTP_SPACES_TICK);
+    ngx_http_spaces_tick_add(smcf->tick, ngx_http_spaces_rooms_tick, rooms);
 
     return rooms;
 }
@@ -135,6 +93,7 @@ ngx_http_spaces_rooms_leave(ngx_http_spaces_rooms_t *rooms)
 {
     ngx_queue_t              *q;
     ngx_http_spaces_room_t   *room;
+    spaces_playout_status_e   status;
     ngx_http_spaces_owned_t  *owned;
 
     while (!ngx_queue_empty(&rooms->owned)) {
@@ -145,15 +104,20 @@ ngx_http_spaces_rooms_leave(ngx_http_spaces_rooms_t *rooms)
 
         if (room->state == NGX_HTTP_SPACES_ROOM_LIVE) {
 
-            /* this may be the last process that sees the ring */
+            /*
+             * This may be the last process that sees the rings; the threads
+             * are gone, and what they were at is done.
+             */
 
-            if (spaces_playout_drain(&owned->playout,
-                                     ngx_http_spaces_monotonic())
-                == SPACES_PLAYOUT_COMPLETE)
-            {
+            if (owned->status == SPACES_PLAYOUT_COMPLETE) {
                 spaces_playout_finish(&owned->playout);
 
             } else {
+                do {
+                    status = spaces_playout_drain(&owned->playout,
+                                                ngx_http_spaces_monotonic());
+                } while (status != SPACES_PLAYOUT_COMPLETE);
+
                 spaces_playout_flush(&owned->playout);
             }
         }
@@ -169,43 +133,15 @@ ngx_http_spaces_rooms_leave(ngx_http_spaces_rooms_t *rooms)
 }
 
 
-void
-ngx_http_spaces_wait(ngx_http_spaces_rooms_t *rooms,
-    ngx_http_spaces_waiter_t *waiter)
+static ngx_uint_t
+ngx_http_spaces_rooms_tick(void *data, int64_t now)
 {
-    ngx_queue_insert_tail(&rooms->waiters, &waiter->queue);
-    ngx_http_spaces_tick_again(rooms);
-}
+    ngx_http_spaces_rooms_t *rooms = data;
 
+    ngx_queue_t              *q;
+    ngx_http_spaces_owned_t  *owned;
 
-void
-ngx_http_spaces_stop_waiting(ngx_http_spaces_waiter_t *waiter)
-{
-    ngx_http_spaces_rooms_t      *rooms;
-    ngx_http_spaces_main_conf_t  *smcf;
-
-    smcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                               ngx_http_spaces_module);
-    rooms = smcf->rooms;
-
-    if (rooms->next == &waiter->queue) {
-        rooms->next = ngx_queue_next(&waiter->queue);
-    }
-
-    ngx_queue_remove(&waiter->queue);
-}
-
-
-static void
-ngx_http_spaces_tick_handler(ngx_event_t *ev)
-{
-    int64_t                    now;
-    ngx_queue_t               *q;
-    ngx_http_spaces_owned_t   *owned;
-    ngx_http_spaces_rooms_t   *rooms = ev->data;
-    ngx_http_spaces_waiter_t  *waiter;
-
-    now = ngx_http_spaces_monotonic();
+    rooms->codec = 0;
 
     for (q = ngx_queue_head(&rooms->owned);
          q != ngx_queue_sentinel(&rooms->owned);
@@ -222,46 +158,7 @@ ngx_http_spaces_tick_handler(ngx_event_t *ev)
         ngx_http_spaces_scan(rooms, now);
     }
 
-    for (q = ngx_queue_head(&rooms->waiters);
-         q != ngx_queue_sentinel(&rooms->waiters);
-         q = rooms->next)
-    {
-        rooms->next = ngx_queue_next(q);
-
-        waiter = ngx_queue_data(q, ngx_http_spaces_waiter_t, queue);
-        waiter->handler(waiter);
-    }
-
-    rooms->next = NULL;
-
-    ngx_http_spaces_tick_again(rooms);
-}
-
-
-/* at multiples of 20 ms of the clock that all share: late ones don't drift */
-
-static void
-ngx_http_spaces_tick_again(ngx_http_spaces_rooms_t *rooms)
-{
-    ngx_msec_t  delay;
-
-    if (rooms->tick.timer_set) {
-        ngx_del_timer(&rooms->tick);
-    }
-
-    /* a leaving worker stays for those who wait, and for no other */
-
-    rooms->tick.cancelable = ngx_queue_empty(&rooms->waiters);
-
-    if (ngx_queue_empty(&rooms->owned) && ngx_queue_empty(&rooms->waiters)) {
-        delay = NGX_HTTP_SPACES_SCAN;
-
-    } else {
-        delay = NGX_HTTP_SPACES_TICK
-                - ngx_http_spaces_monotonic() % NGX_HTTP_SPACES_TICK;
-    }
-
-    ngx_add_timer(&rooms->tick, delay);
+    return !ngx_queue_empty(&rooms->owned);
 }
 
 
@@ -275,6 +172,7 @@ ngx_http_spaces_scan(ngx_http_spaces_rooms_t *rooms, int64_t now)
     ngx_http_spaces_room_t       *room;
     ngx_http_spaces_room_t       *taken[NGX_HTTP_SPACES_TAKEOVER];
     ngx_http_spaces_zone_t       *zone;
+    ngx_http_spaces_speaker_t    *speaker;
 
     zone = rooms->smcf->zone;
 
@@ -292,9 +190,12 @@ ngx_http_spaces_scan(ngx_http_spaces_rooms_t *rooms, int64_t now)
     {
         room = ngx_queue_data(q, ngx_http_spaces_room_t, queue);
 
-        if (room->source && !ngx_http_spaces_alive(room->source)) {
-            room->source = 0;
-            room->vacant = now;
+        for (i = 0; i < room->nspeakers; i++) {
+            speaker = &room->speakers[i];
+
+            if (speaker->source && !ngx_http_spaces_alive(speaker->source)) {
+                ngx_http_spaces_room_left(room, speaker);
+            }
         }
 
         if (n < NGX_HTTP_SPACES_TAKEOVER && ngx_http_spaces_claims(room)) {
@@ -321,7 +222,7 @@ ngx_http_spaces_claims(ngx_http_spaces_room_t *room)
 {
     /* in a leaving worker only what it feeds itself */
 
-    if (ngx_exiting && room->source != (ngx_atomic_uint_t) ngx_pid) {
+    if (ngx_exiting && !ngx_http_spaces_feeds(room)) {
         return 0;
     }
 
@@ -353,6 +254,24 @@ ngx_http_spaces_claims(ngx_http_spaces_room_t *room)
 }
 
 
+/* whether a speaker's connection is in this process */
+
+static ngx_uint_t
+ngx_http_spaces_feeds(ngx_http_spaces_room_t *room)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < room->nspeakers; i++) {
+
+        if (room->speakers[i].source == (ngx_atomic_uint_t) ngx_pid) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 ngx_int_t
 ngx_http_spaces_room_own(ngx_http_spaces_main_conf_t *smcf,
     ngx_http_spaces_room_t *room)
@@ -360,42 +279,25 @@ ngx_http_spaces_room_own(ngx_http_spaces_main_conf_t *smcf,
     ngx_uint_t                resume;
     ngx_http_spaces_owned_t  *owned;
 
-    owned = ngx_alloc(sizeof(ngx_http_spaces_owned_t), ngx_cycle->log);
+    owned = ngx_http_spaces_owned_create(smcf, room);
     if (owned == NULL) {
         room->state = NGX_HTTP_SPACES_ROOM_FAILED;
         room->owner = 0;
         return NGX_ERROR;
     }
 
-    /* not the playout's body: its pages are touched as they are needed */
-
-    owned->room = room;
-    owned->smcf = smcf;
-    owned->recorder = NULL;
-    owned->end = ngx_http_spaces_end_close;
-    owned->tried = 0;
-    owned->ending = 0;
-    owned->saving = 0;
-    owned->saving_end = 0;
-    owned->unsaved = 0;
-
-    owned->playout.ring = room->ring;
-    owned->playout.handler = ngx_http_spaces_owned_page;
-    owned->playout.data = owned;
-    owned->playout.packet = smcf->rooms->packet;
-    owned->playout.page = smcf->rooms->page;
-
-    ngx_queue_insert_tail(&smcf->rooms->owned, &owned->queue);
-
     resume = (ngx_http_spaces_room_playout(room)->head != 0);
+
+    if ((!resume || room->header_len == 0)
+        && ngx_http_spaces_owned_begin(owned, resume) != NGX_OK)
+    {
+        ngx_http_spaces_owned_fail(owned, 0);
+        return NGX_ERROR;
+    }
 
     if (resume) {
         spaces_playout_resume(&owned->playout,
                               ngx_http_spaces_room_playout(room));
-
-    } else if (ngx_http_spaces_owned_begin(owned) != NGX_OK) {
-        ngx_http_spaces_owned_fail(owned, 0);
-        return NGX_ERROR;
     }
 
     if (room->record
@@ -428,26 +330,75 @@ ngx_http_spaces_room_own(ngx_http_spaces_main_conf_t *smcf,
         owned->unsaved = 1;
     }
 
-    ngx_http_spaces_tick_again(smcf->rooms);
+    ngx_http_spaces_tick_soon(smcf->tick);
 
     return NGX_OK;
 }
 
 
-/* the header pages tell players the title, the host and the day */
+static ngx_http_spaces_owned_t *
+ngx_http_spaces_owned_create(ngx_http_spaces_main_conf_t *smcf,
+    ngx_http_spaces_room_t *room)
+{
+    ngx_http_spaces_owned_t  *owned;
+
+    owned = ngx_alloc(sizeof(ngx_http_spaces_owned_t), ngx_cycle->log);
+    if (owned == NULL) {
+        return NULL;
+    }
+
+    /* not the playout's body: its pages are touched as they are needed */
+
+    ngx_memzero(owned, offsetof(ngx_http_spaces_owned_t, playout));
+
+    owned->task = ngx_calloc(sizeof(ngx_thread_task_t), ngx_cycle->log);
+    if (owned->task == NULL) {
+        ngx_free(owned);
+        return NULL;
+    }
+
+    owned->task->ctx = owned;
+    owned->task->handler = ngx_http_spaces_owned_thread;
+    owned->task->event.data = owned;
+    owned->task->event.handler = ngx_http_spaces_owned_thread_done;
+
+    owned->room = room;
+    owned->smcf = smcf;
+
+    spaces_playout_init(&owned->playout, (unsigned) room->nspeakers);
+
+    owned->playout.handler = ngx_http_spaces_owned_page;
+    owned->playout.data = owned;
+    owned->playout.channels = (int) room->channels;
+    owned->playout.bitrate = (int) room->bitrate;
+    owned->playout.gain = room->head.gain;
+
+    ngx_queue_insert_tail(&smcf->rooms->owned, &owned->queue);
+
+    return owned;
+}
+
+
+/*
+ * The header pages tell players the title, the host and the day.  A stream
+ * that was found on disk goes on with a header of its own for who listens.
+ */
 
 static ngx_int_t
-ngx_http_spaces_owned_begin(ngx_http_spaces_owned_t *owned)
+ngx_http_spaces_owned_begin(ngx_http_spaces_owned_t *owned, ngx_uint_t resume)
 {
+    size_t                    len;
     u_char                   *title, *artist, *date;
     uint32_t                  serial;
     ngx_tm_t                  tm;
     const char               *comments[3];
     ngx_pool_t               *pool;
+    spaces_playout_t         *playout;
     ngx_http_spaces_room_t   *room;
     ngx_http_spaces_space_t  *space;
 
     room = owned->room;
+    playout = &owned->playout;
 
     pool = ngx_create_pool(NGX_HTTP_SPACES_DOCUMENT, ngx_cycle->log);
     if (pool == NULL) {
@@ -476,9 +427,20 @@ ngx_http_spaces_owned_begin(ngx_http_spaces_owned_t *owned)
     comments[1] = (char *) artist;
     comments[2] = (char *) date;
 
-    serial = (uint32_t) ngx_random() ^ (uint32_t) ngx_pid;
+    if (resume) {
+        serial = ngx_http_spaces_room_playout(room)->serial;
 
-    spaces_playout_begin(&owned->playout, serial, &room->head, comments, 3);
+        len = spaces_ogg_writer_begin(&playout->writer, serial, &room->head,
+                                      comments, 3, playout->page);
+
+        ngx_memcpy(room->header, playout->page, len);
+        room->header_len = len;
+
+    } else {
+        serial = (uint32_t) ngx_random() ^ (uint32_t) ngx_pid;
+
+        spaces_playout_begin(playout, serial, &room->head, comments, 3);
+    }
 
     ngx_destroy_pool(pool);
 
@@ -493,8 +455,10 @@ ngx_http_spaces_owned_page(spaces_playout_t *playout, const uint8_t *page,
     size_t len)
 {
     size_t                    start, first;
+    ngx_uint_t                n;
     ngx_atomic_uint_t         next;
     ngx_http_spaces_room_t   *room;
+    ngx_http_spaces_index_t  *index;
     ngx_http_spaces_owned_t  *owned;
 
     owned = playout->data;
@@ -506,6 +470,25 @@ ngx_http_spaces_owned_page(spaces_playout_t *playout, const uint8_t *page,
     ngx_memcpy(room->pages + start, page, first);
     ngx_memcpy(room->pages, page + first, len - first);
 
+    if (playout->state.head == len) {
+
+        /* the two of the header; its comments are of bounded length */
+
+        ngx_memcpy(room->header, page, len);
+        room->header_len = len;
+
+    } else {
+        n = playout->state.sequence - 1;
+
+        index = &room->index[n % NGX_HTTP_SPACES_INDEX];
+        index->start = playout->state.head - len;
+        index->granule = ngx_http_spaces_room_playout(room)->granule;
+
+        if (room->first > n) {
+            room->first = n;
+        }
+    }
+
     next = !(room->current & 1);
     room->playout[next] = playout->state;
 
@@ -513,7 +496,7 @@ ngx_http_spaces_owned_page(spaces_playout_t *playout, const uint8_t *page,
 
     room->current = next;
 
-    spaces_packet_ring_release(room->ring, &playout->state.cursor);
+    spaces_playout_release(playout);
 }
 
 
@@ -523,6 +506,10 @@ ngx_http_spaces_owned_step(ngx_http_spaces_owned_t *owned, int64_t now)
     ngx_http_spaces_room_t  *room;
 
     room = owned->room;
+
+    if (owned->playing) {
+        return;
+    }
 
     if (ngx_exiting && ngx_http_spaces_owned_hand_over(owned)) {
         return;
@@ -570,43 +557,172 @@ ngx_http_spaces_owned_starting(ngx_http_spaces_owned_t *owned)
 
     room->state = NGX_HTTP_SPACES_ROOM_LIVE;
     owned->unsaved = 1;
+
+    ngx_http_spaces_room_changed(room);
 }
 
 
 static void
 ngx_http_spaces_owned_live(ngx_http_spaces_owned_t *owned, int64_t now)
 {
-    spaces_playout_state_t   *state;
-    spaces_playout_status_e   status;
-    ngx_http_spaces_room_t   *room;
+    unsigned                  cost;
+    ngx_http_spaces_rooms_t  *rooms;
 
-    room = owned->room;
-    state = &owned->playout.state;
+    ngx_http_spaces_owned_speakers(owned);
 
-    if (state->finished) {
+    owned->now = now;
+    owned->draining = ngx_http_spaces_owned_is_over(owned, now);
 
-        /* the owner before was killed right here */
-        status = SPACES_PLAYOUT_COMPLETE;
+    rooms = owned->smcf->rooms;
+    cost = spaces_playout_cost(&owned->playout, now);
 
-    } else if (ngx_http_spaces_owned_is_over(owned, now)) {
-
-        (void) spaces_playout_drain(&owned->playout, now);
-
-        status = ngx_http_spaces_owned_is_drained(owned, now)
-                 ? SPACES_PLAYOUT_COMPLETE : SPACES_PLAYOUT_PLAYING;
-
-    } else {
-        status = spaces_playout_run(&owned->playout, now);
+    if (cost && rooms->codec + cost > NGX_HTTP_SPACES_CODEC
+        && ngx_http_spaces_owned_post(owned) == NGX_OK)
+    {
+        return;
     }
 
-    room->speaking = (state->anchored && state->concealed == 0);
+    rooms->codec += cost;
 
-    if (status == SPACES_PLAYOUT_COMPLETE) {
-        if (!state->finished) {
-            spaces_playout_finish(&owned->playout);
+    ngx_http_spaces_owned_play(owned);
+    ngx_http_spaces_owned_played(owned);
+}
+
+
+/* who has come, gone, or was muted since the last tick */
+
+static void
+ngx_http_spaces_owned_speakers(ngx_http_spaces_owned_t *owned)
+{
+    ngx_uint_t                  i;
+    spaces_playout_t           *playout;
+    ngx_http_spaces_room_t     *room;
+    spaces_playout_source_t    *source;
+    ngx_http_spaces_speaker_t  *speaker;
+
+    room = owned->room;
+    playout = &owned->playout;
+
+    for (i = 0; i < room->nspeakers; i++) {
+        speaker = &room->speakers[i];
+        source = &playout->sources[i];
+
+        if (speaker->vacant) {
+            continue;
         }
 
-        room->speaking = 0;
+        if (owned->serials[i] != speaker->serial) {
+            owned->serials[i] = speaker->serial;
+
+            if (spaces_playout_join(playout, (unsigned) i, speaker->ring,
+                                    speaker->returns ? speaker->back : NULL,
+                                    speaker->margin, speaker->gain, i == 0)
+                != 0)
+            {
+                ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                              "space %V: no memory to mix its speakers, one "
+                              "of them is heard", &room->sn.str);
+            }
+        }
+
+        source->muted = (speaker->muted || speaker->removed);
+
+        if (speaker->source == 0
+            && spaces_playout_played(playout, (unsigned) i))
+        {
+            spaces_playout_leave(playout, (unsigned) i);
+
+            speaker->active = 0;
+            ngx_memory_barrier();
+            speaker->vacant = 1;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_spaces_owned_post(ngx_http_spaces_owned_t *owned)
+{
+    if (ngx_thread_task_post(owned->smcf->thread_pool, owned->task) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    owned->playing = 1;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_spaces_owned_thread(void *data, ngx_log_t *log)
+{
+    ngx_http_spaces_owned_play(data);
+}
+
+
+static void
+ngx_http_spaces_owned_thread_done(ngx_event_t *ev)
+{
+    ngx_http_spaces_owned_t *owned = ev->data;
+
+    owned->playing = 0;
+
+    ngx_http_spaces_owned_played(owned);
+}
+
+
+/* on the event loop or in a thread, which has the playout for itself then */
+
+static void
+ngx_http_spaces_owned_play(ngx_http_spaces_owned_t *owned)
+{
+    spaces_playout_t  *playout;
+
+    playout = &owned->playout;
+
+    if (playout->state.finished) {
+
+        /* the owner before was killed right here */
+
+        owned->status = SPACES_PLAYOUT_COMPLETE;
+
+    } else if (owned->draining) {
+        owned->status = spaces_playout_drain(playout, owned->now);
+
+    } else {
+        owned->status = spaces_playout_run(playout, owned->now);
+    }
+}
+
+
+static void
+ngx_http_spaces_owned_played(ngx_http_spaces_owned_t *owned)
+{
+    spaces_playout_t        *playout;
+    ngx_http_spaces_room_t  *room;
+
+    room = owned->room;
+    playout = &owned->playout;
+
+    if (owned->status == SPACES_PLAYOUT_COMPLETE && !owned->draining
+        && playout->present > 1)
+    {
+        /* the host is through, and the Space ends as if it was asked to */
+
+        playout->state.trim = 0;
+        room->ending = 1;
+        return;
+    }
+
+    if (owned->status == SPACES_PLAYOUT_COMPLETE
+        && (playout->state.finished || !owned->draining
+            || ngx_http_spaces_owned_is_drained(owned, owned->now)))
+    {
+        if (!playout->state.finished) {
+            spaces_playout_finish(playout);
+        }
+
         room->ended_at = ngx_http_spaces_now();
         room->state = NGX_HTTP_SPACES_ROOM_ENDING;
 
@@ -615,12 +731,15 @@ ngx_http_spaces_owned_live(ngx_http_spaces_owned_t *owned, int64_t now)
         return;
     }
 
+    ngx_http_spaces_owned_count(owned);
+
     if (owned->recorder) {
         ngx_http_spaces_recorder_run(owned->recorder);
 
-        if (ngx_http_spaces_recorder_failed(owned->recorder)) {
+        if (ngx_http_spaces_recorder_failed(owned->recorder) && !room->torn) {
             room->recording = NGX_HTTP_SPACES_NONE;
             room->torn = 1;
+            ngx_http_spaces_room_changed(room);
         }
     }
 
@@ -630,9 +749,43 @@ ngx_http_spaces_owned_live(ngx_http_spaces_owned_t *owned, int64_t now)
     }
 
     if (owned->unsaved && !owned->saving
-        && now >= owned->tried + NGX_HTTP_SPACES_RESAVE)
+        && owned->now >= owned->tried + NGX_HTTP_SPACES_RESAVE)
     {
         ngx_http_spaces_owned_save(owned);
+    }
+}
+
+
+/* who is heard to speak, and how many listen */
+
+static void
+ngx_http_spaces_owned_count(ngx_http_spaces_owned_t *owned)
+{
+    ngx_uint_t               i, n, kept;
+    ngx_http_spaces_room_t  *room;
+
+    room = owned->room;
+
+    for (i = 0; i < room->nspeakers; i++) {
+
+        if (room->speakers[i].active != owned->playout.sources[i].active) {
+            room->speakers[i].active = owned->playout.sources[i].active;
+            ngx_http_spaces_room_changed(room);
+        }
+    }
+
+    if (owned->now < owned->counted + NGX_HTTP_SPACES_COUNT) {
+        return;
+    }
+
+    owned->counted = owned->now;
+
+    n = ngx_http_spaces_zone_listeners(room, &kept);
+
+    if (n != room->listeners) {
+        room->listeners = n;
+        room->peak = ngx_max(room->peak, n);
+        ngx_http_spaces_room_changed(room);
     }
 }
 
@@ -640,6 +793,7 @@ ngx_http_spaces_owned_live(ngx_http_spaces_owned_t *owned, int64_t now)
 static ngx_uint_t
 ngx_http_spaces_owned_is_over(ngx_http_spaces_owned_t *owned, int64_t now)
 {
+    ngx_uint_t               i;
     ngx_http_spaces_room_t  *room;
 
     room = owned->room;
@@ -648,12 +802,17 @@ ngx_http_spaces_owned_is_over(ngx_http_spaces_owned_t *owned, int64_t now)
         return 1;
     }
 
-    if (room->source == 0 && now >= room->vacant + room->reconnect
-        && spaces_packet_ring_empty(room->ring,
-                                    &owned->playout.state.cursor))
-    {
+    if (room->vacant && now >= room->vacant + room->reconnect) {
+
+        for (i = 0; i < room->nspeakers; i++) {
+
+            if (!spaces_playout_played(&owned->playout, (unsigned) i)) {
+                return 0;
+            }
+        }
+
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "space %V ends: its host has not come back",
+                      "space %V ends: nobody has come back to speak",
                       &room->sn.str);
         return 1;
     }
@@ -671,18 +830,18 @@ ngx_http_spaces_owned_is_over(ngx_http_spaces_owned_t *owned, int64_t now)
 }
 
 
-/* what was asked to end takes in what its source still holds */
+/* what was asked to end takes in what its sources still hold */
 
 static ngx_uint_t
 ngx_http_spaces_owned_is_drained(ngx_http_spaces_owned_t *owned, int64_t now)
 {
-    ngx_http_spaces_room_t  *room;
+    ngx_uint_t                  i;
+    ngx_http_spaces_room_t     *room;
+    ngx_http_spaces_speaker_t  *speaker;
 
     room = owned->room;
 
-    if (!room->ending || room->source == 0
-        || room->drained == room->source_serial)
-    {
+    if (!room->ending) {
         return 1;
     }
 
@@ -690,223 +849,19 @@ ngx_http_spaces_owned_is_drained(ngx_http_spaces_owned_t *owned, int64_t now)
         owned->ending = now;
     }
 
-    return now >= owned->ending + NGX_HTTP_SPACES_DRAIN;
-}
-
-
-/* step by step, each begun when the one before is done */
-
-static void
-ngx_http_spaces_owned_ending(ngx_http_spaces_owned_t *owned)
-{
-    off_t                    size;
-    int64_t                  granule;
-    ngx_http_spaces_room_t  *room;
-
-    room = owned->room;
-
-    if (owned->recorder
-        && !ngx_http_spaces_recorder_idle(owned->recorder))
-    {
-        return;
+    if (now >= owned->ending + NGX_HTTP_SPACES_DRAIN) {
+        return 1;
     }
 
-    if (owned->end == ngx_http_spaces_end_close) {
-        size = (off_t) owned->playout.state.head;
-        granule = owned->playout.state.granule;
+    for (i = 0; i < room->nspeakers; i++) {
+        speaker = &room->speakers[i];
 
-        if (owned->recorder) {
-            if (ngx_http_spaces_recorder_close(owned->recorder) == NGX_OK) {
-                owned->end = ngx_http_spaces_end_closing;
-            }
-
-            return;
-        }
-
-    } else if (owned->recorder) {
-        ngx_http_spaces_recorder_measure(owned->recorder, &size, &granule);
-
-    } else {
-        return;
-    }
-
-    if (owned->end == ngx_http_spaces_end_close
-        || owned->end == ngx_http_spaces_end_closing)
-    {
-        room->bytes = (int64_t) size;
-        room->duration = ngx_max(granule - room->head.pre_skip, 0)
-                         / (SPACES_OPUS_RATE / 1000);
-
-        owned->end = ngx_http_spaces_end_publish;
-
-        if (owned->recorder == NULL || size == 0) {
-            room->recording = NGX_HTTP_SPACES_NONE;
-            owned->end = ngx_http_spaces_end_saving;
+        if (speaker->source && speaker->drained != speaker->serial) {
+            return 0;
         }
     }
 
-    if (owned->end == ngx_http_spaces_end_publish) {
-
-        room->recording = NGX_HTTP_SPACES_AVAILABLE;
-
-        if (ngx_http_spaces_owned_publish(owned) == NGX_OK) {
-            owned->end = ngx_http_spaces_end_publishing;
-        }
-
-        return;
-    }
-
-    if (owned->end == ngx_http_spaces_end_publishing) {
-
-        if (size == 0) {
-            /* it failed, and is logged; the file waits for the next start */
-            room->recording = NGX_HTTP_SPACES_NONE;
-        }
-
-        owned->end = ngx_http_spaces_end_saving;
-    }
-
-    room->ended = ngx_http_spaces_monotonic();
-
-    ngx_memory_barrier();
-
-    room->state = NGX_HTTP_SPACES_ROOM_ENDED;
-
-    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                  "space %V has ended after %L ms, recording: %V",
-                  &room->sn.str, room->duration,
-                  &ngx_http_spaces_recordings[room->recording]);
-
-    owned->tried = 0;
-
-    if (!owned->saving) {
-        ngx_http_spaces_owned_save(owned);
-    }
-}
-
-
-static ngx_int_t
-ngx_http_spaces_owned_publish(ngx_http_spaces_owned_t *owned)
-{
-    ngx_int_t                 rc;
-    ngx_str_t                 document;
-    ngx_pool_t               *pool;
-    ngx_http_spaces_space_t  *space;
-
-    pool = ngx_create_pool(NGX_HTTP_SPACES_DOCUMENT, ngx_cycle->log);
-    if (pool == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = NGX_ERROR;
-    space = ngx_http_spaces_owned_result(owned, pool);
-
-    if (space) {
-        document = ngx_http_spaces_space_document(space, pool);
-
-        if (document.len) {
-            rc = ngx_http_spaces_recorder_publish(owned->recorder, &document);
-        }
-    }
-
-    ngx_destroy_pool(pool);
-
-    return rc;
-}
-
-
-/* the Space with what became of it here */
-
-static ngx_http_spaces_space_t *
-ngx_http_spaces_owned_result(ngx_http_spaces_owned_t *owned, ngx_pool_t *pool)
-{
-    ngx_http_spaces_room_t   *room;
-    ngx_http_spaces_space_t  *space;
-
-    room = owned->room;
-
-    space = ngx_http_spaces_zone_space(owned->smcf->zone, room, pool);
-    if (space == NULL) {
-        return NULL;
-    }
-
-    space->node = owned->smcf->node;
-    space->record = room->record;
-    space->recording = room->recording;
-    space->started_at = room->started_at;
-
-    if (room->state == NGX_HTTP_SPACES_ROOM_LIVE) {
-        space->state = NGX_HTTP_SPACES_LIVE;
-        return space;
-    }
-
-    /* what was not recorded leaves the timeline at the same time */
-
-    space->state = NGX_HTTP_SPACES_ENDED;
-    space->ended_at = room->ended_at;
-    space->duration = room->duration;
-    space->bytes = room->bytes;
-    space->expires_at = room->ended_at + space->replay_ttl * 1000;
-
-    room->expires_at = space->expires_at;
-
-    return space;
-}
-
-
-static void
-ngx_http_spaces_owned_ended(ngx_http_spaces_owned_t *owned, int64_t now)
-{
-    ngx_http_spaces_room_t  *room;
-
-    room = owned->room;
-
-    if (owned->saving
-        || (owned->recorder
-            && !ngx_http_spaces_recorder_idle(owned->recorder)))
-    {
-        return;
-    }
-
-    if (room->state == NGX_HTTP_SPACES_ROOM_ENDED) {
-
-        if (room->dirty) {
-            room->dirty = 0;
-            ngx_http_spaces_owned_save(owned);
-            return;
-        }
-
-        if (!room->saved) {
-
-            if (now >= owned->tried + NGX_HTTP_SPACES_RESAVE) {
-                ngx_http_spaces_owned_save(owned);
-            }
-
-            return;
-        }
-
-        if (owned->end == ngx_http_spaces_end_saving) {
-
-            owned->end = ngx_http_spaces_end_done;
-
-            if (owned->recorder
-                && room->recording == NGX_HTTP_SPACES_AVAILABLE)
-            {
-                (void) ngx_http_spaces_recorder_forget(owned->recorder);
-                return;
-            }
-        }
-    }
-
-    if (room->source
-        || (room->state == NGX_HTTP_SPACES_ROOM_ENDED
-            && now < room->ended + NGX_HTTP_SPACES_LINGER))
-    {
-        return;
-    }
-
-    ngx_http_spaces_zone_free(owned->smcf->zone, room);
-    ngx_http_spaces_owned_free(owned);
+    return 1;
 }
 
 
@@ -958,52 +913,6 @@ ngx_http_spaces_owned_fail(ngx_http_spaces_owned_t *owned,
 
 
 static void
-ngx_http_spaces_owned_save(ngx_http_spaces_owned_t *owned)
-{
-    ngx_pool_t               *pool;
-    ngx_http_spaces_space_t  *space;
-
-    owned->tried = ngx_http_spaces_monotonic();
-
-    pool = ngx_create_pool(NGX_HTTP_SPACES_DOCUMENT, ngx_cycle->log);
-    if (pool == NULL) {
-        return;
-    }
-
-    space = ngx_http_spaces_owned_result(owned, pool);
-
-    if (space
-        && ngx_http_spaces_store_save(owned->smcf, space,
-                                      ngx_http_spaces_owned_saved, owned)
-           == NGX_OK)
-    {
-        owned->saving = 1;
-        owned->saving_end = (owned->room->state
-                             == NGX_HTTP_SPACES_ROOM_ENDED);
-        owned->unsaved = 0;
-    }
-
-    ngx_destroy_pool(pool);
-}
-
-
-static void
-ngx_http_spaces_owned_saved(void *data, ngx_uint_t ok)
-{
-    ngx_http_spaces_owned_t  *owned = data;
-
-    owned->saving = 0;
-
-    if (owned->saving_end) {
-        owned->room->saved = ok;
-
-    } else if (!ok) {
-        owned->unsaved = 1;
-    }
-}
-
-
-static void
 ngx_http_spaces_owned_recorded(void *data)
 {
     ngx_http_spaces_owned_t  *owned = data;
@@ -1016,17 +925,4 @@ ngx_http_spaces_owned_recorded(void *data)
     } else if (owned->room->state == NGX_HTTP_SPACES_ROOM_STARTING) {
         ngx_http_spaces_owned_starting(owned);
     }
-}
-
-
-static void
-ngx_http_spaces_owned_free(ngx_http_spaces_owned_t *owned)
-{
-    ngx_queue_remove(&owned->queue);
-
-    if (owned->recorder) {
-        ngx_http_spaces_recorder_free(owned->recorder);
-    }
-
-    ngx_free(owned);
 }

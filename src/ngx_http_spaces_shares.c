@@ -34,12 +34,9 @@ static void ngx_http_spaces_shares_forget(ngx_http_request_t *r,
     ngx_array_t *gone);
 static void ngx_http_spaces_shares_forgotten(void *data, redisReply *reply);
 static ngx_int_t ngx_http_spaces_shares_found(ngx_http_request_t *r,
-    redisReply *reply);
-static ngx_int_t ngx_http_spaces_shares_checked(ngx_http_request_t *r,
-    redisReply *reply);
+    ngx_str_t *hash, ngx_http_spaces_token_t *token);
 static ngx_int_t ngx_http_spaces_shares_revoked(ngx_http_request_t *r,
     redisReply *reply);
-static ngx_int_t ngx_http_spaces_shares_unknown(ngx_http_request_t *r);
 
 
 ngx_int_t
@@ -433,9 +430,7 @@ ngx_http_spaces_shares_forgotten(void *data, redisReply *reply)
 ngx_int_t
 ngx_http_spaces_shares_revoke(ngx_http_request_t *r, ngx_str_t *id)
 {
-    ngx_int_t                  rc;
-    ngx_http_spaces_ctx_t     *ctx;
-    ngx_http_spaces_shares_t  *shares;
+    ngx_int_t  rc;
 
     rc = ngx_http_spaces_require_host(r);
 
@@ -443,79 +438,19 @@ ngx_http_spaces_shares_revoke(ngx_http_request_t *r, ngx_str_t *id)
         return rc;
     }
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-
-    shares = ngx_pcalloc(r->pool, sizeof(ngx_http_spaces_shares_t));
-    if (shares == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (id->len != NGX_HTTP_SPACES_TOKEN_ID) {
-        return ngx_http_spaces_shares_unknown(r);
-    }
-
-    shares->hash = *id;
-    ctx->data = shares;
-
-    return ngx_http_spaces_shares_members(r, ngx_http_spaces_shares_found);
+    return ngx_http_spaces_find_token(r, id, ngx_http_spaces_shares_found);
 }
 
 
-static ngx_int_t
-ngx_http_spaces_shares_found(ngx_http_request_t *r, redisReply *reply)
-{
-    ngx_str_t                     argv[2], *hash;
-    ngx_uint_t                    i;
-    ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_shares_t     *shares;
-    ngx_http_spaces_main_conf_t  *smcf;
-
-    if (ngx_http_spaces_shares_keep(r, reply) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
-    shares = ctx->data;
-
-    hash = shares->hashes.elts;
-
-    for (i = 0; i < shares->hashes.nelts; i++) {
-        if (ngx_strncmp(hash[i].data, shares->hash.data, shares->hash.len)
-            == 0)
-        {
-            break;
-        }
-    }
-
-    if (i == shares->hashes.nelts) {
-        return ngx_http_spaces_shares_unknown(r);
-    }
-
-    shares->hash = hash[i];
-
-    ngx_str_set(&argv[0], "HGETALL");
-    argv[1] = ngx_http_spaces_token_key(smcf, r->pool, &shares->hash);
-
-    if (argv[1].data == NULL) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_spaces_request_command(r, 2, argv,
-                                           ngx_http_spaces_shares_checked);
-}
-
-
-/* the host's own token is in the same set, and is no link */
+/* the tokens of the host and the speakers are in the same set */
 
 static ngx_int_t
-ngx_http_spaces_shares_checked(ngx_http_request_t *r, redisReply *reply)
+ngx_http_spaces_shares_found(ngx_http_request_t *r, ngx_str_t *hash,
+    ngx_http_spaces_token_t *token)
 {
     ngx_str_t                     key, set;
     ngx_array_t                  *commands;
     ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_token_t      *token;
-    ngx_http_spaces_shares_t     *shares;
     ngx_http_spaces_main_conf_t  *smcf;
 
     static ngx_str_t  del = ngx_string("DEL");
@@ -523,21 +458,19 @@ ngx_http_spaces_shares_checked(ngx_http_request_t *r, redisReply *reply)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
-    shares = ctx->data;
-
-    token = ngx_http_spaces_store_token(reply, r->pool);
 
     if (token == NULL || token->kind != NGX_HTTP_SPACES_SHARE) {
-        return ngx_http_spaces_shares_unknown(r);
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_FOUND,
+                                       "the Space has no share with this id");
     }
 
-    key = ngx_http_spaces_token_key(smcf, r->pool, &shares->hash);
+    key = ngx_http_spaces_token_key(smcf, r->pool, hash);
     set = ngx_http_spaces_tokens_key(smcf, r->pool, &ctx->id);
     commands = ngx_array_create(r->pool, 4, sizeof(ngx_array_t));
 
     if (key.data == NULL || set.data == NULL || commands == NULL
         || ngx_http_spaces_redis_add(commands, 2, &del, &key) == NULL
-        || ngx_http_spaces_redis_add(commands, 3, &srem, &set, &shares->hash)
+        || ngx_http_spaces_redis_add(commands, 3, &srem, &set, hash)
            == NULL
         || ngx_http_spaces_store_add_changed(smcf, commands, &ctx->id)
            != NGX_OK)
@@ -553,7 +486,6 @@ ngx_http_spaces_shares_checked(ngx_http_request_t *r, redisReply *reply)
 static ngx_int_t
 ngx_http_spaces_shares_revoked(ngx_http_request_t *r, redisReply *reply)
 {
-    ngx_int_t                     rc;
     ngx_http_spaces_ctx_t        *ctx;
     ngx_http_spaces_main_conf_t  *smcf;
 
@@ -562,21 +494,5 @@ ngx_http_spaces_shares_revoked(ngx_http_request_t *r, redisReply *reply)
 
     ngx_http_spaces_store_changed(smcf, &ctx->id);
 
-    rc = ngx_http_discard_request_body(r);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    r->headers_out.status = NGX_HTTP_NO_CONTENT;
-    r->header_only = 1;
-
-    return ngx_http_send_header(r);
-}
-
-
-static ngx_int_t
-ngx_http_spaces_shares_unknown(ngx_http_request_t *r)
-{
-    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_FOUND,
-                                   "the Space has no share with this id");
+    return ngx_http_spaces_no_content(r);
 }

@@ -11,12 +11,16 @@
 #include "ngx_http_spaces_store.h"
 
 
+/* a sender that was slowed down is taken for one ahead of time so long, ms */
+#define NGX_HTTP_SPACES_PACED  10000
+
+
 static ngx_int_t ngx_http_spaces_ingest_refuse(
     ngx_http_spaces_ingest_t *ingest, ngx_http_spaces_problem_e problem,
     const char *detail);
 static ngx_int_t ngx_http_spaces_ingest_write(
     ngx_http_spaces_ingest_t *ingest);
-static ngx_int_t ngx_http_spaces_ingest_join(ngx_http_spaces_ingest_t *ingest);
+static void ngx_http_spaces_ingest_joined(ngx_http_spaces_ingest_t *ingest);
 static ngx_int_t ngx_http_spaces_ingest_no(ngx_http_spaces_ingest_t *ingest,
     ngx_int_t rc);
 static ngx_int_t ngx_http_spaces_ingest_reload(
@@ -110,15 +114,46 @@ ngx_http_spaces_ingest_refuse(ngx_http_spaces_ingest_t *ingest,
 }
 
 
+ngx_int_t
+ngx_http_spaces_ingest_packet(ngx_http_spaces_ingest_t *ingest, u_char *data,
+    size_t len)
+{
+    int        duration;
+    ngx_int_t  rc;
+
+    duration = spaces_opus_duration(data, len);
+
+    if (duration < 0) {
+        return ngx_http_spaces_ingest_refuse(ingest, NGX_HTTP_SPACES_NOT_OPUS,
+                                             "a message is no Opus packet");
+    }
+
+    ingest->packet.data = data;
+    ingest->packet.len = len;
+    ingest->packet.duration = duration;
+    ingest->packet.pts = ingest->pts;
+    ingest->packet.trim = 0;
+
+    rc = ngx_http_spaces_ingest_write(ingest);
+
+    if (rc == NGX_OK) {
+        ingest->pts += duration;
+    }
+
+    return rc;
+}
+
+
 /* a packet into the ring, the first of all into a room */
 
 static ngx_int_t
 ngx_http_spaces_ingest_write(ngx_http_spaces_ingest_t *ingest)
 {
-    uint64_t                ahead;
-    ngx_int_t               rc;
-    spaces_packet_t         packet;
-    spaces_packet_ring_t   *ring;
+    int64_t                now;
+    uint64_t               ahead;
+    ngx_int_t              rc;
+    spaces_packet_t        packet;
+    spaces_packet_ring_t  *ring;
 
     if (ingest->room == NULL) {
         rc = ngx_http_spaces_ingest_join(ingest);
@@ -128,12 +163,18 @@ ngx_http_spaces_ingest_write(ngx_http_spaces_ingest_t *ingest)
         }
     }
 
-    ring = ingest->room->ring;
+    ring = ingest->speaker->ring;
     ahead = (uint64_t) NGX_HTTP_SPACES_AHEAD * (SPACES_OPUS_RATE / 1000);
+    now = ngx_http_spaces_monotonic();
 
-    if (spaces_packet_ring_queued(ring) >= ahead && !ingest->draining) {
-        ingest->blocked = 1;
-        return NGX_AGAIN;
+    if (ingest->packet.len + sizeof(spaces_packet_t) > ring->size) {
+
+        /* of those who are not the host: no voice is as long as that */
+
+        ingest->reader.damage.bad_packets++;
+        ingest->held = 0;
+
+        return NGX_OK;
     }
 
     ngx_memzero(&packet, sizeof(spaces_packet_t));
@@ -141,11 +182,21 @@ ngx_http_spaces_ingest_write(ngx_http_spaces_ingest_t *ingest)
     packet.len = (uint32_t) ingest->packet.len;
     packet.duration = (uint32_t) ingest->packet.duration;
     packet.pts = ingest->packet.pts;
-    packet.arrival = (uint64_t) ngx_http_spaces_monotonic();
-    packet.flags = ingest->fresh ? SPACES_PACKET_FRESH : 0;
+    packet.arrival = (uint64_t) now;
 
-    if (spaces_packet_ring_write(ring, &packet, ingest->packet.data) != 0) {
+    if (ingest->fresh) {
+        packet.flags |= SPACES_PACKET_FRESH;
+    }
+
+    if (now < ingest->slowed + NGX_HTTP_SPACES_PACED) {
+        packet.flags |= SPACES_PACKET_PACED;
+    }
+
+    if ((spaces_packet_ring_queued(ring) >= ahead && !ingest->draining)
+        || spaces_packet_ring_write(ring, &packet, ingest->packet.data) != 0)
+    {
         ingest->blocked = 1;
+        ingest->slowed = now;
         return NGX_AGAIN;
     }
 
@@ -157,7 +208,7 @@ ngx_http_spaces_ingest_write(ngx_http_spaces_ingest_t *ingest)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_spaces_ingest_join(ngx_http_spaces_ingest_t *ingest)
 {
     ngx_int_t               rc;
@@ -165,20 +216,51 @@ ngx_http_spaces_ingest_join(ngx_http_spaces_ingest_t *ingest)
 
     ctx = ngx_http_get_module_ctx(ingest->request, ngx_http_spaces_module);
 
-    rc = ngx_http_spaces_zone_attach(ingest->smcf->zone, &ctx->id,
-                                     &ingest->room, &ingest->serial);
+    ingest->entrant.gain = ingest->reader.head.gain;
 
-    if (rc == NGX_DECLINED) {
-        rc = ngx_http_spaces_ingest_reload(ingest);
+    rc = ngx_http_spaces_zone_attach(ingest->smcf->zone, &ctx->id,
+                                     &ingest->entrant, &ingest->room,
+                                     &ingest->place, &ingest->serial);
+
+    if (rc == NGX_OK) {
+        ngx_http_spaces_ingest_joined(ingest);
+        return NGX_OK;
     }
 
-    if (rc == NGX_OK || rc == NGX_AGAIN || rc == NGX_ABORT) {
-        return rc;
+    if (rc == NGX_DECLINED && ingest->entrant.host) {
+        rc = ngx_http_spaces_ingest_reload(ingest);
+
+        if (rc == NGX_OK || rc == NGX_AGAIN || rc == NGX_ABORT) {
+            return rc;
+        }
+
+    } else if (rc == NGX_DECLINED) {
+        return ngx_http_spaces_ingest_refuse(ingest, NGX_HTTP_SPACES_OVER,
+                                             "the Space has just ended");
+
+    } else if (rc == NGX_ABORT) {
+        return ngx_http_spaces_ingest_refuse(ingest, NGX_HTTP_SPACES_NO_ROOM,
+                                             "as many speak as may: try again "
+                                             "when one of them has left");
     }
 
     ingest->answer = ngx_http_spaces_ingest_no(ingest, rc);
 
     return NGX_ABORT;
+}
+
+
+static void
+ngx_http_spaces_ingest_joined(ngx_http_spaces_ingest_t *ingest)
+{
+    ingest->speaker = &ingest->room->speakers[ingest->place];
+
+    /* what was said before they came they do not hear */
+
+    ingest->back.bytes = ingest->speaker->back->written;
+    ingest->back.samples = ingest->speaker->back->written_samples;
+
+    spaces_packet_ring_release(ingest->speaker->back, &ingest->back);
 }
 
 
@@ -197,8 +279,8 @@ ngx_http_spaces_ingest_no(ngx_http_spaces_ingest_t *ingest, ngx_int_t rc)
 
     case NGX_BUSY:
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_SPEAKING,
-                                       "the host is connected already, or the "
-                                       "Space is just ending");
+                                       "this speaker is connected already, or "
+                                       "the Space is just ending");
 
     case NGX_DECLINED:
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -290,11 +372,10 @@ ngx_http_spaces_ingest_reloaded(ngx_http_request_t *r)
         return NGX_HTTP_SPACES_LATER;
     }
 
-    r->read_event_handler(r);
+    ingest->resume(ingest);
 
     return NGX_HTTP_SPACES_LATER;
 }
-
 
 
 static ngx_int_t
@@ -305,6 +386,7 @@ ngx_http_spaces_ingest_open(ngx_http_spaces_ingest_t *ingest)
     ngx_http_request_t       *r;
     spaces_opus_head_t        head;
     ngx_http_spaces_ctx_t    *ctx;
+    ngx_http_spaces_room_t   *room;
     ngx_http_spaces_space_t  *space;
 
     r = ingest->request;
@@ -328,19 +410,35 @@ ngx_http_spaces_ingest_open(ngx_http_spaces_ingest_t *ingest)
 
     ctx->space->state = NGX_HTTP_SPACES_LIVE;
 
-    /* any packet may be stereo, whatever the head says of the first */
+    /*
+     * Any packet may be stereo, whatever the head says of the first; bare
+     * packets come without one, and libopus looks ahead by so much.
+     */
 
     head = ingest->reader.head;
     head.channels = 2;
 
+    if (ingest->bare) {
+        head.pre_skip = 312;
+        head.input_rate = SPACES_OPUS_RATE;
+    }
+
     rc = ngx_http_spaces_zone_open(ingest->smcf->zone, space, &document, &head,
-                                   &ingest->room);
+                                   &room);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    ingest->serial = 1;
+    rc = ngx_http_spaces_zone_attach(ingest->smcf->zone, &ctx->id,
+                                     &ingest->entrant, &ingest->room,
+                                     &ingest->place, &ingest->serial);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_http_spaces_ingest_joined(ingest);
 
     return ngx_http_spaces_room_own(ingest->smcf, ingest->room);
 }

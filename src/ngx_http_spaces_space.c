@@ -26,7 +26,6 @@ typedef struct {
 static ngx_str_t ngx_http_spaces_path(ngx_str_t *path, const char *folder,
     ngx_str_t *id, const char *suffix, ngx_pool_t *pool);
 static json_t *ngx_http_spaces_json_nonzero(int64_t value);
-static json_t *ngx_http_spaces_space_speakers(ngx_http_spaces_space_t *space);
 
 
 ngx_str_t  ngx_http_spaces_states[] = {
@@ -100,6 +99,9 @@ static ngx_http_spaces_field_t  ngx_http_spaces_fields[] = {
     ngx_http_spaces_int(hold_max),
     ngx_http_spaces_int(reconnect),
     ngx_http_spaces_int(max_duration),
+    ngx_http_spaces_int(max_speakers),
+    ngx_http_spaces_int(bitrate),
+    ngx_http_spaces_int(channels),
 
     { ngx_null_string, 0, 0, NULL }
 };
@@ -346,12 +348,14 @@ ngx_http_spaces_space_parse(ngx_str_t *document, ngx_pool_t *pool)
 
 
 json_t *
-ngx_http_spaces_space_json(ngx_http_spaces_space_t *space, ngx_uint_t for_host)
+ngx_http_spaces_space_json(ngx_http_spaces_space_t *space, json_t *speakers,
+    ngx_uint_t for_host)
 {
     json_t  *json;
 
     json = json_object();
     if (json == NULL) {
+        json_decref(speakers);
         return NULL;
     }
 
@@ -400,7 +404,7 @@ ngx_http_spaces_space_json(ngx_http_spaces_space_t *space, ngx_uint_t for_host)
                             ? json_integer(space->bytes) : json_null());
     ngx_http_spaces_put("listeners", json_integer(space->listeners));
     ngx_http_spaces_put("replays", json_integer(space->replays));
-    ngx_http_spaces_put("speakers", ngx_http_spaces_space_speakers(space));
+    ngx_http_spaces_put("speakers", speakers);
 
     if (for_host && space->hold_until) {
         ngx_http_spaces_put("hold_until",
@@ -410,30 +414,6 @@ ngx_http_spaces_space_json(ngx_http_spaces_space_t *space, ngx_uint_t for_host)
 #undef ngx_http_spaces_put
 
     return json;
-}
-
-
-static json_t *
-ngx_http_spaces_space_speakers(ngx_http_spaces_space_t *space)
-{
-    json_t  *speakers;
-
-    speakers = json_array();
-
-    if (!space->host_present) {
-        return speakers;
-    }
-
-    (void) json_array_append_new(speakers,
-                     json_pack("{s:s, s:o, s:s, s:b, s:b}",
-                               "id", "host",
-                               "name",
-                               ngx_http_spaces_json_string(&space->host),
-                               "role", "host",
-                               "muted", 0,
-                               "speaking", (int) space->host_speaking));
-
-    return speakers;
 }
 
 

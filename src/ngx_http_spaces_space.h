@@ -64,16 +64,16 @@ typedef struct {
     int64_t      listeners;
     int64_t      replays;
 
-    /* the settings of the location that created it, s */
+    /* the settings of the location that created it; times in s */
     int64_t      replay_ttl;
     int64_t      hold;
     int64_t      hold_max;
     int64_t      reconnect;
     int64_t      max_duration;
 
-    /* from a running room, never stored */
-    unsigned     host_present:1;
-    unsigned     host_speaking:1;
+    int64_t      max_speakers;
+    int64_t      bitrate;          /* of the mix, bit/s */
+    int64_t      channels;
 } ngx_http_spaces_space_t;
 
 
@@ -110,10 +110,11 @@ ngx_http_spaces_space_t *ngx_http_spaces_space_parse(ngx_str_t *document,
 
 /*
  * The form in an answer, owned by the caller; "for_host" adds what only the
- * host is told.  NULL without memory.
+ * host is told, "speakers" (the reference is taken over) is from its room.
+ * NULL without memory.
  */
 json_t *ngx_http_spaces_space_json(ngx_http_spaces_space_t *space,
-    ngx_uint_t for_host);
+    json_t *speakers, ngx_uint_t for_host);
 
 /* a time, ms, as RFC 3339; null for 0 */
 json_t *ngx_http_spaces_json_time(int64_t ms);

@@ -447,6 +447,7 @@ ngx_http_spaces_token_t *
 ngx_http_spaces_store_token(redisReply *reply, ngx_pool_t *pool)
 {
     size_t                    i;
+    ngx_int_t                 kind;
     ngx_str_t                 value;
     redisReply              **e;
     ngx_http_spaces_token_t  *token;
@@ -487,13 +488,18 @@ ngx_http_spaces_store_token(redisReply *reply, ngx_pool_t *pool)
         } else if (ngx_strcmp(e[i]->str, "expires_at") == 0) {
             token->expires_at = ngx_atoof(value.data, value.len);
 
+        } else if (ngx_strcmp(e[i]->str, "muted") == 0) {
+            token->muted = (value.len == 1 && value.data[0] == '1');
+
+        } else if (ngx_strcmp(e[i]->str, "removed") == 0) {
+            token->removed = (value.len == 1 && value.data[0] == '1');
+
         } else if (ngx_strcmp(e[i]->str, "kind") == 0) {
 
-            if (ngx_strcmp(value.data, "host") == 0) {
-                token->kind = NGX_HTTP_SPACES_HOST;
+            kind = ngx_http_spaces_name_index(ngx_http_spaces_roles, &value);
 
-            } else if (ngx_strcmp(value.data, "share") == 0) {
-                token->kind = NGX_HTTP_SPACES_SHARE;
+            if (kind != NGX_ERROR) {
+                token->kind = (ngx_http_spaces_role_e) kind;
             }
         }
     }
@@ -778,8 +784,6 @@ ngx_http_spaces_store_add_token(ngx_http_spaces_main_conf_t *smcf,
     static ngx_str_t  label_field = ngx_string("label");
     static ngx_str_t  created_field = ngx_string("created_at");
     static ngx_str_t  expires_field = ngx_string("expires_at");
-    static ngx_str_t  host = ngx_string("host");
-    static ngx_str_t  share = ngx_string("share");
 
     pool = commands->pool;
 
@@ -797,8 +801,7 @@ ngx_http_spaces_store_add_token(ngx_http_spaces_main_conf_t *smcf,
 
     ngx_http_spaces_add(12, &ngx_http_spaces_hset, &key,
                         &space_field, &token->space,
-                        &kind_field,
-                        token->kind == NGX_HTTP_SPACES_HOST ? &host : &share,
+                        &kind_field, &ngx_http_spaces_roles[token->kind],
                         &label_field, &token->label,
                         &created_field, &created,
                         &expires_field, &expires);

@@ -66,6 +66,16 @@ ngx_int_t ngx_http_spaces_store_add_changed(ngx_http_spaces_main_conf_t *smcf,
 ngx_int_t ngx_http_spaces_store_add_removal(ngx_http_spaces_main_conf_t *smcf,
     ngx_array_t *commands, ngx_http_spaces_space_t *space);
 
+/*
+ * Finds a token of the Space by its public id.  The function gets its hash and
+ * what Redis has of it; NULL if there is none, or it has expired.
+ */
+typedef ngx_int_t (*ngx_http_spaces_found_pt)(ngx_http_request_t *r,
+    ngx_str_t *hash, ngx_http_spaces_token_t *token);
+
+ngx_int_t ngx_http_spaces_find_token(ngx_http_request_t *r, ngx_str_t *id,
+    ngx_http_spaces_found_pt found);
+
 /* stores a Space, not on behalf of a request; NGX_ERROR: not even sent */
 ngx_int_t ngx_http_spaces_store_save(ngx_http_spaces_main_conf_t *smcf,
     ngx_http_spaces_space_t *space, ngx_http_spaces_saved_pt handler,

@@ -533,7 +533,7 @@ ngx_http_spaces_timeline_spaces(ngx_http_request_t *r, redisReply *reply)
 
         if (ngx_http_spaces_timeline_matches(tl, space)) {
             (void) json_array_append_new(tl->list,
-                                      ngx_http_spaces_space_json(space, 0));
+                                      ngx_http_spaces_describe(r, space, 0));
         }
     }
 

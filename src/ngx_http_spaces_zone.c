@@ -9,6 +9,18 @@
 
 static ngx_http_spaces_room_t *ngx_http_spaces_zone_lookup(
     ngx_http_spaces_zone_t *zone, ngx_str_t *id);
+static void ngx_http_spaces_room_places(ngx_http_spaces_room_t *room,
+    u_char *p);
+static ngx_int_t ngx_http_spaces_room_place(ngx_http_spaces_room_t *room,
+    ngx_http_spaces_entrant_t *entrant, ngx_uint_t *place);
+static ngx_http_spaces_speaker_t *ngx_http_spaces_room_speaker(
+    ngx_http_spaces_room_t *room, ngx_str_t *id);
+static void ngx_http_spaces_room_take(ngx_http_spaces_room_t *room,
+    ngx_uint_t place, ngx_http_spaces_entrant_t *entrant);
+static void ngx_http_spaces_room_voice(ngx_http_spaces_room_t *room,
+    ngx_http_spaces_speaker_t *speaker, ngx_http_spaces_voice_t *voice);
+static ngx_http_spaces_counter_t *ngx_http_spaces_room_counter(
+    ngx_http_spaces_room_t *room);
 static void ngx_http_spaces_zone_fill_info(ngx_http_spaces_room_t *room,
     ngx_http_spaces_room_info_t *info);
 
@@ -68,18 +80,28 @@ ngx_http_spaces_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 }
 
 
+size_t
+ngx_http_spaces_room_size(ngx_uint_t nspeakers)
+{
+    return ngx_align(sizeof(ngx_http_spaces_room_t), 64)
+           + ngx_align(nspeakers * sizeof(ngx_http_spaces_speaker_t), 64)
+           + spaces_packet_ring_size(NGX_HTTP_SPACES_HOST_RING)
+           + (nspeakers - 1)
+             * spaces_packet_ring_size(NGX_HTTP_SPACES_SPEAKER_RING)
+           + nspeakers * spaces_packet_ring_size(NGX_HTTP_SPACES_RETURN_RING)
+           + NGX_HTTP_SPACES_PAGES;
+}
+
+
 ngx_int_t
 ngx_http_spaces_zone_open(ngx_http_spaces_zone_t *zone,
     ngx_http_spaces_space_t *space, ngx_str_t *document,
     spaces_opus_head_t *head, ngx_http_spaces_room_t **roomp)
 {
     u_char                  *p;
-    size_t                   size, ring;
     ngx_int_t                rc;
+    ngx_uint_t               nspeakers;
     ngx_http_spaces_room_t  *room;
-
-    ring = spaces_packet_ring_size(NGX_HTTP_SPACES_RING);
-    size = ngx_align(sizeof(ngx_http_spaces_room_t), 64);
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
@@ -88,8 +110,15 @@ ngx_http_spaces_zone_open(ngx_http_spaces_zone_t *zone,
         goto done;
     }
 
+    /* what was written before there were these settings has none of them */
+
+    nspeakers = space->max_speakers ? ngx_min(space->max_speakers,
+                                              SPACES_PLAYOUT_SOURCES)
+                                    : NGX_HTTP_SPACES_DEFAULT_SPEAKERS;
+
     p = ngx_slab_alloc_locked(zone->shpool,
-                              size + ring + NGX_HTTP_SPACES_PAGES);
+                              ngx_http_spaces_room_size(nspeakers));
+
     if (p == NULL) {
         rc = NGX_DECLINED;
         goto done;
@@ -98,17 +127,16 @@ ngx_http_spaces_zone_open(ngx_http_spaces_zone_t *zone,
     room = (ngx_http_spaces_room_t *) p;
     ngx_memzero(room, sizeof(ngx_http_spaces_room_t));
 
-    room->ring = (spaces_packet_ring_t *) (p + size);
-    room->pages = p + size + ring;
+    room->nspeakers = nspeakers;
 
-    spaces_packet_ring_init(room->ring, NGX_HTTP_SPACES_RING);
+    ngx_http_spaces_room_places(room,
+                   p + ngx_align(sizeof(ngx_http_spaces_room_t), 64));
 
     ngx_memcpy(room->id, space->id.data, NGX_HTTP_SPACES_ID_LEN);
 
     room->owner = ngx_pid;
-    room->source = ngx_pid;
-    room->source_serial = 1;
     room->head = *head;
+    room->first = NGX_MAX_UINT32_VALUE;
 
     room->record = (ngx_uint_t) space->record;
     room->recording = space->record ? NGX_HTTP_SPACES_RECORDING
@@ -116,6 +144,9 @@ ngx_http_spaces_zone_open(ngx_http_spaces_zone_t *zone,
     room->started_at = space->started_at;
     room->reconnect = space->reconnect * 1000;
     room->max_duration = space->max_duration * 1000;
+    room->vacant = ngx_http_spaces_monotonic();
+    room->channels = space->channels ? (ngx_uint_t) space->channels : 2;
+    room->bitrate = space->bitrate ? (ngx_uint_t) space->bitrate : 32000;
 
     room->document_len = document->len;
     ngx_memcpy(room->document, document->data, document->len);
@@ -139,9 +170,45 @@ done:
 }
 
 
+/* the rest of a room's block: places, their rings, the pages */
+
+static void
+ngx_http_spaces_room_places(ngx_http_spaces_room_t *room, u_char *p)
+{
+    size_t                      size;
+    ngx_uint_t                  i;
+    ngx_http_spaces_speaker_t  *speaker;
+
+    room->speakers = (ngx_http_spaces_speaker_t *) p;
+
+    size = room->nspeakers * sizeof(ngx_http_spaces_speaker_t);
+
+    ngx_memzero(p, size);
+    p += ngx_align(size, 64);
+
+    for (i = 0; i < room->nspeakers; i++) {
+        speaker = &room->speakers[i];
+        speaker->vacant = 1;
+
+        size = i ? NGX_HTTP_SPACES_SPEAKER_RING : NGX_HTTP_SPACES_HOST_RING;
+
+        speaker->ring = (spaces_packet_ring_t *) p;
+        spaces_packet_ring_init(speaker->ring, size);
+        p += spaces_packet_ring_size(size);
+
+        speaker->back = (spaces_packet_ring_t *) p;
+        spaces_packet_ring_init(speaker->back, NGX_HTTP_SPACES_RETURN_RING);
+        p += spaces_packet_ring_size(NGX_HTTP_SPACES_RETURN_RING);
+    }
+
+    room->pages = p;
+}
+
+
 ngx_int_t
 ngx_http_spaces_zone_attach(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
-    ngx_http_spaces_room_t **roomp, ngx_atomic_uint_t *serial)
+    ngx_http_spaces_entrant_t *entrant, ngx_http_spaces_room_t **roomp,
+    ngx_uint_t *place, ngx_atomic_uint_t *serial)
 {
     ngx_int_t                rc;
     ngx_http_spaces_room_t  *room;
@@ -156,13 +223,207 @@ ngx_http_spaces_zone_attach(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
     {
         rc = NGX_DECLINED;
 
-    } else if (room->source && ngx_http_spaces_alive(room->source)) {
-        rc = NGX_BUSY;
-
     } else {
-        room->source = ngx_pid;
-        *serial = ++room->source_serial;
+        rc = ngx_http_spaces_room_place(room, entrant, place);
+    }
+
+    if (rc == NGX_OK) {
+        ngx_http_spaces_room_take(room, *place, entrant);
+
+        *serial = room->speakers[*place].serial;
         *roomp = room;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return rc;
+}
+
+
+/* a speaker's own place, or a free one */
+
+static ngx_int_t
+ngx_http_spaces_room_place(ngx_http_spaces_room_t *room,
+    ngx_http_spaces_entrant_t *entrant, ngx_uint_t *place)
+{
+    ngx_uint_t                  i;
+    ngx_http_spaces_speaker_t  *speaker;
+
+    speaker = ngx_http_spaces_room_speaker(room, &entrant->id);
+
+    if (speaker) {
+
+        if (speaker->source && ngx_http_spaces_alive(speaker->source)) {
+            return NGX_BUSY;
+        }
+
+        *place = speaker - room->speakers;
+
+        return NGX_OK;
+    }
+
+    /* the first place is the host's */
+
+    for (i = entrant->host ? 0 : 1; i < room->nspeakers; i++) {
+        speaker = &room->speakers[i];
+
+        if (speaker->source == 0 && speaker->vacant) {
+            *place = i;
+            return NGX_OK;
+        }
+
+        if (entrant->host) {
+            break;
+        }
+    }
+
+    return NGX_ABORT;
+}
+
+
+static ngx_http_spaces_speaker_t *
+ngx_http_spaces_room_speaker(ngx_http_spaces_room_t *room, ngx_str_t *id)
+{
+    ngx_uint_t                  i;
+    ngx_http_spaces_speaker_t  *speaker;
+
+    for (i = 0; i < room->nspeakers; i++) {
+        speaker = &room->speakers[i];
+
+        if (speaker->id_len == id->len
+            && ngx_memcmp(speaker->id, id->data, id->len) == 0
+            && (speaker->source || !speaker->vacant || i == 0))
+        {
+            return speaker;
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_http_spaces_room_take(ngx_http_spaces_room_t *room, ngx_uint_t place,
+    ngx_http_spaces_entrant_t *entrant)
+{
+    ngx_http_spaces_speaker_t  *speaker;
+
+    speaker = &room->speakers[place];
+
+    if (speaker->vacant && place) {
+        speaker->muted = 0;
+    }
+
+    speaker->removed = 0;
+    speaker->active = 0;
+    speaker->vacant = 0;
+    speaker->returns = entrant->returns;
+    speaker->margin = entrant->margin;
+    speaker->gain = entrant->gain;
+
+    speaker->id_len = ngx_min(entrant->id.len, NGX_HTTP_SPACES_SPEAKER_ID);
+    speaker->name_len = ngx_min(entrant->name.len,
+                                NGX_HTTP_SPACES_SPEAKER_NAME);
+
+    ngx_memcpy(speaker->id, entrant->id.data, speaker->id_len);
+    ngx_memcpy(speaker->name, entrant->name.data, speaker->name_len);
+
+    speaker->serial++;
+    speaker->source = ngx_pid;
+
+    room->vacant = 0;
+
+    ngx_http_spaces_room_changed(room);
+}
+
+
+void
+ngx_http_spaces_zone_detach(ngx_http_spaces_zone_t *zone,
+    ngx_http_spaces_room_t *room, ngx_uint_t place, ngx_atomic_uint_t serial)
+{
+    ngx_http_spaces_speaker_t  *speaker;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    speaker = &room->speakers[place];
+
+    if (speaker->source == (ngx_atomic_uint_t) ngx_pid
+        && speaker->serial == serial)
+    {
+        ngx_http_spaces_room_left(room, speaker);
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+void
+ngx_http_spaces_room_left(ngx_http_spaces_room_t *room,
+    ngx_http_spaces_speaker_t *speaker)
+{
+    ngx_uint_t  i;
+
+    speaker->source = 0;
+
+    ngx_http_spaces_room_changed(room);
+
+    for (i = 0; i < room->nspeakers; i++) {
+
+        if (room->speakers[i].source) {
+            return;
+        }
+    }
+
+    room->vacant = ngx_http_spaces_monotonic();
+}
+
+
+ngx_uint_t
+ngx_http_spaces_zone_speaks(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
+    ngx_str_t *speaker_id)
+{
+    ngx_uint_t                  speaks;
+    ngx_http_spaces_room_t     *room;
+    ngx_http_spaces_speaker_t  *speaker;
+
+    speaks = 0;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    room = ngx_http_spaces_zone_lookup(zone, id);
+
+    if (room) {
+        speaker = ngx_http_spaces_room_speaker(room, speaker_id);
+
+        speaks = speaker && speaker->source
+                 && ngx_http_spaces_alive(speaker->source);
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return speaks;
+}
+
+
+ngx_int_t
+ngx_http_spaces_zone_mute(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
+    ngx_str_t *speaker_id, ngx_uint_t muted, ngx_http_spaces_voice_t *voice)
+{
+    ngx_int_t                   rc;
+    ngx_http_spaces_room_t     *room;
+    ngx_http_spaces_speaker_t  *speaker;
+
+    rc = NGX_DECLINED;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    room = ngx_http_spaces_zone_lookup(zone, id);
+    speaker = room ? ngx_http_spaces_room_speaker(room, speaker_id) : NULL;
+
+    if (speaker) {
+        speaker->muted = muted;
+        ngx_http_spaces_room_changed(room);
+        ngx_http_spaces_room_voice(room, speaker, voice);
         rc = NGX_OK;
     }
 
@@ -172,20 +433,215 @@ ngx_http_spaces_zone_attach(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
 }
 
 
-void
-ngx_http_spaces_zone_detach(ngx_http_spaces_zone_t *zone,
-    ngx_http_spaces_room_t *room, ngx_atomic_uint_t serial)
+ngx_int_t
+ngx_http_spaces_zone_remove(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
+    ngx_str_t *speaker_id)
 {
+    ngx_http_spaces_room_t     *room;
+    ngx_http_spaces_speaker_t  *speaker;
+
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    if (room->source == (ngx_atomic_uint_t) ngx_pid
-        && room->source_serial == serial)
-    {
-        room->vacant = ngx_http_spaces_monotonic();
-        room->source = 0;
+    room = ngx_http_spaces_zone_lookup(zone, id);
+    speaker = room ? ngx_http_spaces_room_speaker(room, speaker_id) : NULL;
+
+    if (speaker) {
+        speaker->removed = 1;
+        ngx_http_spaces_room_changed(room);
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return speaker ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_uint_t
+ngx_http_spaces_zone_voices(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
+    ngx_http_spaces_voice_t *voices)
+{
+    ngx_uint_t                  i, n;
+    ngx_http_spaces_room_t     *room;
+    ngx_http_spaces_speaker_t  *speaker;
+
+    n = 0;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    room = ngx_http_spaces_zone_lookup(zone, id);
+
+    if (room && room->state <= NGX_HTTP_SPACES_ROOM_LIVE) {
+
+        for (i = 0; i < room->nspeakers; i++) {
+            speaker = &room->speakers[i];
+
+            if (speaker->source && !speaker->removed) {
+                ngx_http_spaces_room_voice(room, speaker, &voices[n++]);
+            }
+        }
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return n;
+}
+
+
+json_t *
+ngx_http_spaces_zone_speakers(ngx_http_spaces_zone_t *zone, ngx_str_t *id)
+{
+    json_t                   *speakers;
+    ngx_uint_t                i, n;
+    ngx_http_spaces_voice_t   voices[SPACES_PLAYOUT_SOURCES];
+
+    n = ngx_http_spaces_zone_voices(zone, id, voices);
+
+    speakers = json_array();
+
+    for (i = 0; i < n; i++) {
+        (void) json_array_append_new(speakers,
+                                     ngx_http_spaces_voice_json(&voices[i]));
+    }
+
+    return speakers;
+}
+
+
+json_t *
+ngx_http_spaces_voice_json(ngx_http_spaces_voice_t *voice)
+{
+    ngx_str_t  id, name;
+
+    id.data = voice->id;
+    id.len = voice->id_len;
+    name.data = voice->name;
+    name.len = voice->name_len;
+
+    return json_pack("{s:o, s:o, s:s, s:b, s:b}",
+                     "id", ngx_http_spaces_json_string(&id),
+                     "name", ngx_http_spaces_json_string(&name),
+                     "role", voice->host ? "host" : "speaker",
+                     "muted", (int) voice->muted,
+                     "speaking", (int) voice->speaking);
+}
+
+
+static void
+ngx_http_spaces_room_voice(ngx_http_spaces_room_t *room,
+    ngx_http_spaces_speaker_t *speaker, ngx_http_spaces_voice_t *voice)
+{
+    voice->id_len = speaker->id_len;
+    voice->name_len = speaker->name_len;
+
+    ngx_memcpy(voice->id, speaker->id, speaker->id_len);
+    ngx_memcpy(voice->name, speaker->name, speaker->name_len);
+
+    voice->host = (speaker == room->speakers);
+    voice->muted = (speaker->muted != 0);
+    voice->speaking = (speaker->active && !speaker->muted
+                       && !speaker->removed);
+}
+
+
+ngx_http_spaces_room_t *
+ngx_http_spaces_zone_enter(ngx_http_spaces_zone_t *zone, ngx_str_t *id)
+{
+    ngx_uint_t                  i;
+    ngx_http_spaces_room_t     *room;
+    ngx_http_spaces_counter_t  *counter;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    room = ngx_http_spaces_zone_lookup(zone, id);
+
+    if (room == NULL || room->state != NGX_HTTP_SPACES_ROOM_LIVE) {
+        goto failed;
+    }
+
+    for (i = 0; i < NGX_HTTP_SPACES_COUNTERS; i++) {
+        counter = &room->counters[i];
+
+        if (counter->pid == 0 || !ngx_http_spaces_alive(counter->pid)) {
+            counter->n = 0;
+            counter->pid = ngx_pid;
+
+            ngx_shmtx_unlock(&zone->shpool->mutex);
+
+            return room;
+        }
+    }
+
+failed:
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return NULL;
+}
+
+
+void
+ngx_http_spaces_zone_leave(ngx_http_spaces_room_t *room)
+{
+    ngx_http_spaces_counter_t  *counter;
+
+    counter = ngx_http_spaces_room_counter(room);
+
+    if (counter) {
+        counter->n = 0;
+        ngx_memory_barrier();
+        counter->pid = 0;
+    }
+}
+
+
+void
+ngx_http_spaces_zone_count(ngx_http_spaces_room_t *room, ngx_uint_t listeners)
+{
+    ngx_http_spaces_counter_t  *counter;
+
+    counter = ngx_http_spaces_room_counter(room);
+
+    if (counter) {
+        counter->n = listeners;
+    }
+}
+
+
+static ngx_http_spaces_counter_t *
+ngx_http_spaces_room_counter(ngx_http_spaces_room_t *room)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_SPACES_COUNTERS; i++) {
+
+        if (room->counters[i].pid == (ngx_atomic_uint_t) ngx_pid) {
+            return &room->counters[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_uint_t
+ngx_http_spaces_zone_listeners(ngx_http_spaces_room_t *room, ngx_uint_t *kept)
+{
+    ngx_uint_t                  i, n;
+    ngx_http_spaces_counter_t  *counter;
+
+    n = 0;
+    *kept = 0;
+
+    for (i = 0; i < NGX_HTTP_SPACES_COUNTERS; i++) {
+        counter = &room->counters[i];
+
+        if (counter->pid && ngx_http_spaces_alive(counter->pid)) {
+            *kept = 1;
+            n += counter->n;
+        }
+    }
+
+    return n;
 }
 
 
@@ -235,9 +691,7 @@ ngx_http_spaces_zone_overlay(ngx_http_spaces_zone_t *zone,
         space->ended_at = room->ended_at;
         space->duration = room->duration;
         space->bytes = room->bytes;
-
-        space->host_present = 0;
-        space->host_speaking = 0;
+        space->listeners = room->peak;
 
         /* Redis may know of a deletion since */
 
@@ -254,8 +708,7 @@ ngx_http_spaces_zone_overlay(ngx_http_spaces_zone_t *zone,
         space->duration = ngx_max(playout->granule - room->head.pre_skip, 0)
                           * 1000 / SPACES_OPUS_RATE;
         space->bytes = (int64_t) playout->head;
-        space->host_present = (room->source != 0);
-        space->host_speaking = (room->speaking != 0);
+        space->listeners = room->listeners;
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);

@@ -17,22 +17,41 @@
 #include "spaces_playout.h"
 
 
-/* room for two seconds of the fattest Opus there is, 510 kbit/s */
-#define NGX_HTTP_SPACES_RING      131072
+/*
+ * A speaker's packets on their way to the mix, and back: what the others say.
+ * The host's ring takes any packet there is, or a second of the fattest Opus;
+ * a voice needs less.
+ */
+#define NGX_HTTP_SPACES_HOST_RING     65536
+#define NGX_HTTP_SPACES_SPEAKER_RING  16384
+#define NGX_HTTP_SPACES_RETURN_RING   8192
 
 /* of a source that is faster than its Space, ms of audio wait at most */
-#define NGX_HTTP_SPACES_AHEAD     2000
+#define NGX_HTTP_SPACES_AHEAD         2000
 
 /*
- * The last pages, 32 s at 64 kbit/s; what the disk has to have taken in by
- * then
+ * The last pages, 32 s at 64 kbit/s: what the disk has to have taken in by
+ * then, and how far back a listener may begin
  */
-#define NGX_HTTP_SPACES_PAGES     262144
+#define NGX_HTTP_SPACES_PAGES         262144
 
-#define NGX_HTTP_SPACES_MIN_ZONE  (1024 * 1024)
+/* of so many pages a room remembers where they begin */
+#define NGX_HTTP_SPACES_INDEX         512
+
+/* the header pages of a stream; comments that need more are cut */
+#define NGX_HTTP_SPACES_HEADER        4096
+
+/* processes that have listeners of a room at the same time */
+#define NGX_HTTP_SPACES_COUNTERS      64
 
 /* counters of changes; a Space has one by the hash of its id */
-#define NGX_HTTP_SPACES_CHANGES   4096
+#define NGX_HTTP_SPACES_CHANGES       4096
+
+/* the id of a speaker: "host", or that of their token */
+#define NGX_HTTP_SPACES_SPEAKER_ID    20
+
+/* a name of 64 characters in UTF-8 */
+#define NGX_HTTP_SPACES_SPEAKER_NAME  256
 
 
 #define NGX_HTTP_SPACES_ROOM_STARTING  0   /* the recording isn't open yet */
@@ -40,6 +59,75 @@
 #define NGX_HTTP_SPACES_ROOM_ENDING    2   /* the file is being finished */
 #define NGX_HTTP_SPACES_ROOM_ENDED     3
 #define NGX_HTTP_SPACES_ROOM_FAILED    4   /* never became live */
+
+
+/* who speaks, as everybody is told */
+
+typedef struct {
+    u_char                   id[NGX_HTTP_SPACES_SPEAKER_ID];
+    u_char                   name[NGX_HTTP_SPACES_SPEAKER_NAME];
+    size_t                   id_len;
+    size_t                   name_len;
+    unsigned                 host:1;
+    unsigned                 muted:1;
+    unsigned                 speaking:1;
+} ngx_http_spaces_voice_t;
+
+
+/* one who comes to speak */
+
+typedef struct {
+    ngx_str_t                id;
+    ngx_str_t                name;
+    ngx_uint_t               host;
+    ngx_uint_t               returns;      /* wants to hear the others */
+    int64_t                  margin;       /* ms, of the jitter buffer */
+    int16_t                  gain;         /* of the head, dB in Q7.8 */
+} ngx_http_spaces_entrant_t;
+
+
+/* a place to speak from; the host's is the first */
+
+typedef struct {
+    /* the process that the connection is on, 0 if there is none */
+    ngx_atomic_t             source;
+    ngx_atomic_t             serial;       /* of connections to this place */
+    ngx_atomic_t             drained;      /* the serial of one that has
+                                              nothing left to put in */
+    ngx_atomic_t             vacant;       /* played out: may be another's */
+
+    ngx_atomic_t             muted;
+    ngx_atomic_t             removed;
+    ngx_atomic_t             active;
+
+    ngx_uint_t               returns;
+    int64_t                  margin;
+    int16_t                  gain;
+
+    size_t                   id_len;
+    size_t                   name_len;
+    u_char                   id[NGX_HTTP_SPACES_SPEAKER_ID];
+    u_char                   name[NGX_HTTP_SPACES_SPEAKER_NAME];
+
+    spaces_packet_ring_t    *ring;
+    spaces_packet_ring_t    *back;
+} ngx_http_spaces_speaker_t;
+
+
+/* where a page begins, and what the granule is there */
+
+typedef struct {
+    uint64_t                 start;
+    int64_t                  granule;
+} ngx_http_spaces_index_t;
+
+
+/* a process that looks at the room for its listeners, which stays for it */
+
+typedef struct {
+    ngx_atomic_t             pid;
+    ngx_atomic_t             n;            /* that are counted */
+} ngx_http_spaces_counter_t;
 
 
 typedef struct {
@@ -60,8 +148,11 @@ typedef struct {
     ngx_atomic_t             dirty;        /* the document was changed */
     ngx_uint_t               torn;         /* writing stopped at an error */
 
+    /* goes up when anything changes that listeners are told */
+    ngx_atomic_t             version;
+
     ngx_uint_t               record;
-    ngx_uint_t               recording;    /* as in the Space */
+    ngx_atomic_t             recording;    /* as in the Space */
 
     int64_t                  started_at;   /* ms since the epoch */
     int64_t                  ended_at;
@@ -71,14 +162,14 @@ typedef struct {
     int64_t                  ended;        /* ms, monotonic */
     int64_t                  reconnect;    /* ms */
     int64_t                  max_duration;
+    int64_t                  vacant;       /* ms, monotonic: nobody speaks
+                                              since; 0: somebody does */
+    ngx_uint_t               channels;     /* of the mix */
+    ngx_uint_t               bitrate;
 
-    /* the host's connection: the process it is on, 0 if there is none */
-    ngx_atomic_t             source;
-    ngx_atomic_t             source_serial;
-    ngx_atomic_t             drained;      /* the serial of a source that has
-                                              nothing left to put in */
-    int64_t                  vacant;       /* ms, monotonic: since when */
-    ngx_uint_t               speaking;
+    ngx_http_spaces_counter_t  counters[NGX_HTTP_SPACES_COUNTERS];
+    ngx_atomic_t             listeners;    /* their sum, by the owner */
+    ngx_atomic_t             peak;
 
     spaces_opus_head_t       head;
 
@@ -89,11 +180,20 @@ typedef struct {
     /* bytes of the stream in the file */
     ngx_atomic_t             written;
 
+    size_t                   header_len;
+    u_char                   header[NGX_HTTP_SPACES_HEADER];
+
+    /* page n of the stream is at n % NGX_HTTP_SPACES_INDEX */
+    ngx_uint_t               first;        /* page that is known */
+    ngx_http_spaces_index_t  index[NGX_HTTP_SPACES_INDEX];
+
     /* the Space as it will be on disk: under the zone's lock */
     size_t                   document_len;
     u_char                   document[NGX_HTTP_SPACES_DOCUMENT];
 
-    spaces_packet_ring_t    *ring;
+    ngx_uint_t               nspeakers;    /* places */
+    ngx_http_spaces_speaker_t  *speakers;
+
     u_char                  *pages;        /* byte n of the stream is at
                                               n % NGX_HTTP_SPACES_PAGES */
 } ngx_http_spaces_room_t;
@@ -133,27 +233,78 @@ typedef struct {
 
 ngx_int_t ngx_http_spaces_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 
+/* what a room with so many places takes in the zone, bytes */
+size_t ngx_http_spaces_room_size(ngx_uint_t nspeakers);
+
 /*
- * Opens a room and attaches this process as its source and owner.
- * NGX_OK; NGX_BUSY if there is one with that id; NGX_DECLINED if the zone is
- * full.  The space's document goes with it.
+ * Opens a room with this process as its owner, nobody in it.  NGX_OK; NGX_BUSY
+ * if there is one with that id; NGX_DECLINED if the zone is full.  The space's
+ * document goes with it.
  */
 ngx_int_t ngx_http_spaces_zone_open(ngx_http_spaces_zone_t *zone,
     ngx_http_spaces_space_t *space, ngx_str_t *document,
     spaces_opus_head_t *head, ngx_http_spaces_room_t **room);
 
 /*
- * Becomes the source of a room that is live: NGX_OK, NGX_BUSY if it has one,
- * NGX_DECLINED if there is no such room, or it ended.
+ * Takes a place in a room that is live: NGX_OK, with its number; NGX_BUSY if
+ * this speaker has one; NGX_DECLINED if there is no such room, or it ended;
+ * NGX_ABORT if all places are taken.
  */
 ngx_int_t ngx_http_spaces_zone_attach(ngx_http_spaces_zone_t *zone,
-    ngx_str_t *id, ngx_http_spaces_room_t **room, ngx_atomic_uint_t *serial);
+    ngx_str_t *id, ngx_http_spaces_entrant_t *entrant,
+    ngx_http_spaces_room_t **room, ngx_uint_t *place,
+    ngx_atomic_uint_t *serial);
 
-/* ends that; the room may go away from then on */
+/* gives it up; the room may go away from then on */
 void ngx_http_spaces_zone_detach(ngx_http_spaces_zone_t *zone,
-    ngx_http_spaces_room_t *room, ngx_atomic_uint_t serial);
+    ngx_http_spaces_room_t *room, ngx_uint_t place, ngx_atomic_uint_t serial);
 
-/* to be called with no source attached and no owner but the caller */
+/* under the zone's lock: a speaker's connection is gone */
+void ngx_http_spaces_room_left(ngx_http_spaces_room_t *room,
+    ngx_http_spaces_speaker_t *speaker);
+
+/* whether a speaker of that id is in the room */
+ngx_uint_t ngx_http_spaces_zone_speaks(ngx_http_spaces_zone_t *zone,
+    ngx_str_t *id, ngx_str_t *speaker);
+
+/*
+ * Mutes a speaker who is in the room, or not any more; removes one.  NGX_OK,
+ * with the "voice" that this is about, or NGX_DECLINED if they are not there.
+ */
+ngx_int_t ngx_http_spaces_zone_mute(ngx_http_spaces_zone_t *zone,
+    ngx_str_t *id, ngx_str_t *speaker, ngx_uint_t muted,
+    ngx_http_spaces_voice_t *voice);
+ngx_int_t ngx_http_spaces_zone_remove(ngx_http_spaces_zone_t *zone,
+    ngx_str_t *id, ngx_str_t *speaker);
+
+/*
+ * Who speaks: fills SPACES_PLAYOUT_SOURCES voices at most, returns how many.
+ */
+ngx_uint_t ngx_http_spaces_zone_voices(ngx_http_spaces_zone_t *zone,
+    ngx_str_t *id, ngx_http_spaces_voice_t *voices);
+
+/* the same as JSON, and one voice of them; owned by the caller */
+json_t *ngx_http_spaces_zone_speakers(ngx_http_spaces_zone_t *zone,
+    ngx_str_t *id);
+json_t *ngx_http_spaces_voice_json(ngx_http_spaces_voice_t *voice);
+
+/*
+ * A room to listen to, kept until this process leaves it; NULL if there is
+ * none that is live.
+ */
+ngx_http_spaces_room_t *ngx_http_spaces_zone_enter(
+    ngx_http_spaces_zone_t *zone, ngx_str_t *id);
+void ngx_http_spaces_zone_leave(ngx_http_spaces_room_t *room);
+
+/* this process has so many listeners of a room that it has entered */
+void ngx_http_spaces_zone_count(ngx_http_spaces_room_t *room,
+    ngx_uint_t listeners);
+
+/* the sum over the processes that live; "kept" if there is such a process */
+ngx_uint_t ngx_http_spaces_zone_listeners(ngx_http_spaces_room_t *room,
+    ngx_uint_t *kept);
+
+/* to be called with nobody in the room, and no owner but the caller */
 void ngx_http_spaces_zone_free(ngx_http_spaces_zone_t *zone,
     ngx_http_spaces_room_t *room);
 
@@ -184,6 +335,10 @@ ngx_http_spaces_space_t *ngx_http_spaces_zone_space(
  */
 ngx_atomic_t *ngx_http_spaces_zone_change(ngx_http_spaces_zone_t *zone,
     ngx_str_t *id);
+
+/* that listeners are to be told something new */
+#define ngx_http_spaces_room_changed(room)                                    \
+    (void) ngx_atomic_fetch_add(&(room)->version, 1)
 
 /* the state that is true */
 #define ngx_http_spaces_room_playout(room)                                    \

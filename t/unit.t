@@ -7,5 +7,17 @@ use warnings;
 
 use FindBin;
 
-exec { 'env' } 'env', 'CMOCKA_MESSAGE_OUTPUT=TAP', 'ASAN_OPTIONS=detect_leaks=1',
-    "$FindBin::Bin/../build/unit-media" or die "build/unit-media: $!";
+$ENV{CMOCKA_MESSAGE_OUTPUT} = 'TAP';
+$ENV{ASAN_OPTIONS} = 'detect_leaks=1';
+
+use Test::More;
+
+for my $source (sort glob "$FindBin::Bin/unit/*.c") {
+    my ($name) = $source =~ m{([^/]+)\.c$};
+    my $out = `$FindBin::Bin/../build/unit-$name 2>&1`;
+    is($?, 0, "unit-$name passes") or diag($out);
+    my $n = () = $out =~ /^ok /mg;
+    cmp_ok($n, '>', 0, "with $n tests");
+}
+
+done_testing();

@@ -103,13 +103,29 @@ spaces_packet_ring_peek(const spaces_packet_ring_t *ring,
 
 
 void
-spaces_packet_ring_take(const spaces_packet_ring_t *ring,
-    spaces_packet_cursor_t *cursor, const spaces_packet_t *packet,
+spaces_packet_ring_copy(const spaces_packet_ring_t *ring,
+    const spaces_packet_cursor_t *cursor, const spaces_packet_t *packet,
     uint8_t *data)
 {
     spaces_packet_copy_out(ring, cursor->bytes + sizeof(spaces_packet_t),
                            data, packet->len);
+}
 
+
+void
+spaces_packet_ring_take(const spaces_packet_ring_t *ring,
+    spaces_packet_cursor_t *cursor, const spaces_packet_t *packet,
+    uint8_t *data)
+{
+    spaces_packet_ring_copy(ring, cursor, packet, data);
+    spaces_packet_ring_pass(cursor, packet);
+}
+
+
+void
+spaces_packet_ring_pass(spaces_packet_cursor_t *cursor,
+    const spaces_packet_t *packet)
+{
     cursor->bytes += spaces_packet_record(packet->len);
 
     if (!(packet->flags & SPACES_PACKET_END)) {

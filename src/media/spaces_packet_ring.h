@@ -17,6 +17,7 @@
 
 #define SPACES_PACKET_FRESH  0x01   /* the first packet of a connection */
 #define SPACES_PACKET_END    0x02   /* no audio: the source is complete */
+#define SPACES_PACKET_PACED  0x04   /* its sender was slowed down just now */
 
 
 typedef struct {
@@ -71,7 +72,16 @@ int spaces_packet_ring_write(spaces_packet_ring_t *ring,
 int spaces_packet_ring_peek(const spaces_packet_ring_t *ring,
     const spaces_packet_cursor_t *cursor, spaces_packet_t *packet);
 
-/* copies the data of the packet last peeked at and moves the cursor on */
+/* copies the data of the packet last peeked at */
+void spaces_packet_ring_copy(const spaces_packet_ring_t *ring,
+    const spaces_packet_cursor_t *cursor, const spaces_packet_t *packet,
+    uint8_t *data);
+
+/* moves the cursor past the packet last peeked at */
+void spaces_packet_ring_pass(spaces_packet_cursor_t *cursor,
+    const spaces_packet_t *packet);
+
+/* both */
 void spaces_packet_ring_take(const spaces_packet_ring_t *ring,
     spaces_packet_cursor_t *cursor, const spaces_packet_t *packet,
     uint8_t *data);

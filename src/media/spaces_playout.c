@@ -4,6 +4,9 @@
  */
 
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "spaces_playout.h"
 
 
@@ -16,19 +19,96 @@
 /* what one run catches up with after a stall */
 #define SPACES_PLAYOUT_RUN        SPACES_OPUS_RATE
 
+/* who was active stays so over the pauses between words */
+#define SPACES_PLAYOUT_HANG       (400 * SPACES_PLAYOUT_MS)
 
-static int spaces_playout_anchor(spaces_playout_t *playout,
-    const spaces_packet_t *packet, int64_t now);
-static void spaces_playout_packet(spaces_playout_t *playout,
+/*
+ * When the floor goes to another speaker the mix of both leads over: by then
+ * the listeners' decoders are where that speaker's packets expect them.
+ */
+#define SPACES_PLAYOUT_BRIDGE     (100 * SPACES_PLAYOUT_MS)
+
+/* a delay that even a lone speaker's listeners don't need, ms */
+#define SPACES_PLAYOUT_ALONE      1500
+
+
+static spaces_playout_status_e spaces_playout_step(spaces_playout_t *playout);
+static int spaces_playout_rest(spaces_playout_t *playout);
+static void spaces_playout_survey(spaces_playout_t *playout);
+static void spaces_playout_survey_source(spaces_playout_t *playout,
+    unsigned i, int64_t end);
+static int spaces_playout_look(spaces_playout_t *playout, unsigned i,
     const spaces_packet_t *packet);
-static int64_t spaces_playout_gap(spaces_playout_t *playout,
+static void spaces_playout_select(spaces_playout_t *playout);
+static void spaces_playout_choose_floor(spaces_playout_t *playout);
+static int spaces_playout_has_floor(spaces_playout_t *playout);
+static spaces_jitter_status_e spaces_playout_peek(spaces_playout_t *playout,
+    unsigned i, spaces_packet_t *packet, int64_t *gap);
+static void spaces_playout_take(spaces_playout_t *playout, unsigned i,
     const spaces_packet_t *packet);
+
+static void spaces_playout_pass(spaces_playout_t *playout);
 static void spaces_playout_fill(spaces_playout_t *playout, int64_t samples);
-static void spaces_playout_end(spaces_playout_t *playout,
-    const spaces_packet_t *packet);
+
+static void spaces_playout_mix(spaces_playout_t *playout, int samples);
+static void spaces_playout_hear(spaces_playout_t *playout, unsigned i,
+    int samples);
+static void spaces_playout_follow(spaces_playout_t *playout, unsigned i);
+
+static void spaces_playout_return(spaces_playout_t *playout, unsigned i,
+    int64_t at, const uint8_t *data, size_t len, int duration);
+static void spaces_playout_return_silence(spaces_playout_t *playout,
+    unsigned i, int64_t end);
+static void spaces_playout_return_put(spaces_playout_t *playout, unsigned i,
+    const uint8_t *data, size_t len, int duration);
+
+static void spaces_playout_add(spaces_playout_t *playout, const uint8_t *data,
+    size_t len, int duration);
 static void spaces_playout_room(spaces_playout_t *playout, size_t len,
     int duration);
 static void spaces_playout_page(spaces_playout_t *playout, int flags);
+
+
+void
+spaces_playout_init(spaces_playout_t *playout, unsigned nsources)
+{
+    unsigned  i;
+
+    /* not the packet and the pages: they are touched as they are needed */
+
+    memset(&playout->state, 0, sizeof(spaces_playout_state_t));
+    memset(playout->sources, 0, sizeof(playout->sources));
+
+    playout->nsources = nsources;
+    playout->channels = 2;
+    playout->bitrate = 32000;
+    playout->gain = 0;
+    playout->mixer = NULL;
+    playout->present = 0;
+    playout->selected = 0;
+    playout->now = 0;
+    playout->wall = INT64_MAX;
+
+    playout->state.toc = SPACES_OPUS_NO_TOC;
+    playout->state.floor = SPACES_PLAYOUT_NOBODY;
+
+    for (i = 0; i < SPACES_PLAYOUT_SOURCES; i++) {
+        spaces_jitter_init(&playout->state.sources[i]);
+    }
+}
+
+
+void
+spaces_playout_free(spaces_playout_t *playout)
+{
+    unsigned  i;
+
+    for (i = 0; i < playout->nsources; i++) {
+        free(playout->sources[i].activity);
+    }
+
+    spaces_mixer_destroy(playout->mixer);
+}
 
 
 void
@@ -43,10 +123,9 @@ spaces_playout_begin(spaces_playout_t *playout, uint32_t serial,
 
     state = &playout->state;
 
-    *state = (spaces_playout_state_t) { .head = len, .serial = serial };
-
+    state->head = len;
+    state->serial = serial;
     state->sequence = playout->writer.sequence;
-    state->toc = SPACES_OPUS_NO_TOC;
 
     playout->handler(playout, playout->page, len);
 }
@@ -63,26 +142,130 @@ spaces_playout_resume(spaces_playout_t *playout,
 }
 
 
+int
+spaces_playout_join(spaces_playout_t *playout, unsigned i,
+    spaces_packet_ring_t *ring, spaces_packet_ring_t *returns, int64_t margin,
+    int gain, int host)
+{
+    unsigned                  k;
+    spaces_activity_t        *activity;
+    spaces_playout_source_t  *source;
+
+    source = &playout->sources[i];
+    activity = source->activity;
+
+    if (source->ring == NULL) {
+        playout->present++;
+    }
+
+    memset(source, 0, sizeof(spaces_playout_source_t));
+
+    source->ring = ring;
+    source->returns = returns;
+    source->margin = margin;
+    source->gain = (int16_t) gain;
+    source->host = (host != 0);
+    source->returned = -1;
+    source->activity = activity;
+
+    if (activity == NULL) {
+        source->activity = malloc(spaces_activity_size());
+        if (source->activity == NULL) {
+            return -1;
+        }
+    }
+
+    spaces_activity_init(source->activity);
+
+    if (playout->present < 2 && gain == playout->gain) {
+        return 0;
+    }
+
+    if (playout->mixer == NULL) {
+        playout->mixer = spaces_mixer_create(playout->nsources,
+                                             playout->channels,
+                                             playout->bitrate);
+        if (playout->mixer == NULL) {
+            return -1;
+        }
+    }
+
+    for (k = 0; k < playout->nsources; k++) {
+        source = &playout->sources[k];
+
+        if (source->ring) {
+            source->ready = spaces_mixer_reserve(playout->mixer, k,
+                                                 source->returns != NULL)
+                            == 0;
+        }
+    }
+
+    return playout->sources[i].ready ? 0 : -1;
+}
+
+
+void
+spaces_playout_leave(spaces_playout_t *playout, unsigned i)
+{
+    spaces_playout_source_t  *source;
+
+    source = &playout->sources[i];
+
+    if (source->ring == NULL) {
+        return;
+    }
+
+    source->ring = NULL;
+    source->active = 0;
+    source->until = 0;
+
+    playout->state.sources[i].carry = 0;
+    playout->present--;
+}
+
+
+int
+spaces_playout_played(const spaces_playout_t *playout, unsigned i)
+{
+    const spaces_jitter_t          *jitter;
+    const spaces_playout_source_t  *source;
+
+    source = &playout->sources[i];
+    jitter = &playout->state.sources[i];
+
+    return source->ring == NULL || source->complete
+           || (jitter->carry == 0
+               && spaces_packet_ring_empty(source->ring, &jitter->cursor));
+}
+
+
 spaces_playout_status_e
 spaces_playout_run(spaces_playout_t *playout, int64_t now)
 {
-    int                      have;
-    int64_t                  due, gap;
-    spaces_packet_t          packet;
-    spaces_playout_state_t  *state;
+    int64_t                   due, gap;
+    unsigned                  i;
+    spaces_packet_t           packet;
+    spaces_playout_state_t   *state;
+    spaces_playout_status_e   status;
 
     state = &playout->state;
 
-    have = spaces_packet_ring_peek(playout->ring, &state->cursor, &packet) == 0;
+    playout->now = now;
+    playout->wall = INT64_MAX;
 
-    if (!state->started) {
+    for (i = 0; !state->started; i++) {
 
-        if (!have || !spaces_playout_anchor(playout, &packet, now)) {
+        if (i == playout->nsources) {
             return SPACES_PLAYOUT_WAITING;
         }
 
-        state->started = 1;
-        state->epoch = now - state->granule / SPACES_PLAYOUT_MS;
+        if (playout->sources[i].ring
+            && spaces_playout_peek(playout, i, &packet, &gap)
+               != SPACES_JITTER_EMPTY)
+        {
+            state->started = 1;
+            state->epoch = now - state->granule / SPACES_PLAYOUT_MS;
+        }
     }
 
     due = (now - state->epoch) * SPACES_PLAYOUT_MS;
@@ -93,45 +276,47 @@ spaces_playout_run(spaces_playout_t *playout, int64_t now)
 
     while (state->granule < due) {
 
-        have = spaces_packet_ring_peek(playout->ring, &state->cursor, &packet)
-               == 0;
+        status = spaces_playout_step(playout);
 
-        if (!have) {
-            state->anchored = 0;
-            spaces_playout_fill(playout, SPACES_PLAYOUT_FRAME);
-            continue;
+        if (status == SPACES_PLAYOUT_COMPLETE) {
+            return status;
         }
-
-        if (packet.flags & SPACES_PACKET_END) {
-            spaces_playout_end(playout, &packet);
-            return SPACES_PLAYOUT_COMPLETE;
-        }
-
-        if (!spaces_playout_anchor(playout, &packet, now)) {
-            spaces_playout_fill(playout, SPACES_PLAYOUT_FRAME);
-            continue;
-        }
-
-        gap = spaces_playout_gap(playout, &packet);
-
-        if (gap) {
-            spaces_playout_fill(playout, gap);
-            continue;
-        }
-
-        spaces_playout_packet(playout, &packet);
     }
 
     return SPACES_PLAYOUT_PLAYING;
 }
 
 
+unsigned
+spaces_playout_cost(const spaces_playout_t *playout, int64_t now)
+{
+    int64_t  frames;
+
+    if (playout->selected < 2 || !playout->state.started) {
+        return 0;
+    }
+
+    frames = ((now - playout->state.epoch) * SPACES_PLAYOUT_MS
+              - playout->state.granule) / SPACES_PLAYOUT_FRAME + 1;
+
+    if (frames > SPACES_PLAYOUT_RUN / SPACES_PLAYOUT_FRAME) {
+        frames = SPACES_PLAYOUT_RUN / SPACES_PLAYOUT_FRAME;
+    }
+
+    /* a decoder of each, an encoder of each if there are three, and the mix */
+
+    return (unsigned) frames
+           * (playout->selected * (playout->selected > 2 ? 2 : 1) + 1);
+}
+
+
 spaces_playout_status_e
 spaces_playout_drain(spaces_playout_t *playout, int64_t now)
 {
-    int64_t                  gap, due;
-    spaces_packet_t          packet;
-    spaces_playout_state_t  *state;
+    int64_t                   limit;
+    unsigned                  i;
+    spaces_playout_state_t   *state;
+    spaces_playout_status_e   status;
 
     state = &playout->state;
 
@@ -140,38 +325,49 @@ spaces_playout_drain(spaces_playout_t *playout, int64_t now)
         state->epoch = now - state->granule / SPACES_PLAYOUT_MS;
     }
 
-    due = (now - state->epoch) * SPACES_PLAYOUT_MS;
+    playout->now = INT64_MAX;
+    playout->wall = (now - state->epoch) * SPACES_PLAYOUT_MS;
 
-    while (spaces_packet_ring_peek(playout->ring, &state->cursor, &packet)
-           == 0)
-    {
-        if (packet.flags & SPACES_PACKET_END) {
-            spaces_playout_end(playout, &packet);
+    limit = state->granule + SPACES_PLAYOUT_RUN;
+
+    for ( ;; ) {
+
+        for (i = 0; i < playout->nsources; i++) {
+
+            if (!spaces_playout_played(playout, i)) {
+                break;
+            }
+        }
+
+        if (i == playout->nsources) {
             return SPACES_PLAYOUT_COMPLETE;
         }
 
-        (void) spaces_playout_anchor(playout, &packet,
-                               packet.arrival + SPACES_PLAYOUT_PREBUFFER);
-
-        for ( ;; ) {
-            gap = spaces_playout_gap(playout, &packet);
-
-            if (gap == 0) {
-                break;
-            }
-
-            if (state->granule >= due) {
-                state->offset -= gap;
-                break;
-            }
-
-            spaces_playout_fill(playout, gap);
+        if (state->granule >= limit) {
+            return SPACES_PLAYOUT_PLAYING;
         }
 
-        spaces_playout_packet(playout, &packet);
-    }
+        status = spaces_playout_step(playout);
 
-    return SPACES_PLAYOUT_PLAYING;
+        if (status == SPACES_PLAYOUT_COMPLETE) {
+            return status;
+        }
+    }
+}
+
+
+void
+spaces_playout_release(spaces_playout_t *playout)
+{
+    unsigned  i;
+
+    for (i = 0; i < playout->nsources; i++) {
+
+        if (playout->sources[i].ring) {
+            spaces_jitter_release(&playout->state.sources[i],
+                                  playout->sources[i].ring);
+        }
+    }
 }
 
 
@@ -210,73 +406,441 @@ spaces_playout_finish(spaces_playout_t *playout)
 }
 
 
-/* whether the packet's place in the stream is settled */
+/* a packet that is passed through, a frame of the mix, or a filler */
 
-static int
-spaces_playout_anchor(spaces_playout_t *playout, const spaces_packet_t *packet,
-    int64_t now)
+static spaces_playout_status_e
+spaces_playout_step(spaces_playout_t *playout)
 {
-    spaces_playout_state_t  *state;
+    unsigned                  i;
+    spaces_jitter_t          *jitter;
+    spaces_playout_state_t   *state;
+    spaces_playout_source_t  *source;
 
     state = &playout->state;
 
-    if (state->anchored
-        && (!(packet->flags & SPACES_PACKET_FRESH)
-            || state->anchor == state->cursor.bytes))
-    {
-        return 1;
+    spaces_playout_survey(playout);
+    spaces_playout_select(playout);
+
+    /* the host's end is not that of what the others have said already */
+
+    for (i = 0; playout->wall == INT64_MAX && i < playout->nsources; i++) {
+        source = &playout->sources[i];
+
+        if (source->ring && source->host && source->complete
+            && state->sources[i].carry == 0)
+        {
+            return SPACES_PLAYOUT_COMPLETE;
+        }
     }
 
-    if (!(packet->flags & SPACES_PACKET_END)
-        && now < (int64_t) packet->arrival + SPACES_PLAYOUT_PREBUFFER)
-    {
-        return 0;
+    if (playout->selected > 1) {
+        spaces_playout_mix(playout, SPACES_PLAYOUT_FRAME);
+
+    } else if (playout->selected == 1) {
+
+        spaces_playout_mix(playout, spaces_playout_rest(playout));
+
+    } else {
+        spaces_playout_pass(playout);
     }
 
-    state->anchored = 1;
-    state->anchor = state->cursor.bytes;
-    state->offset = state->granule - packet->pts;
+    for (i = 0; i < playout->nsources; i++) {
+        source = &playout->sources[i];
+        jitter = &state->sources[i];
+
+        if (jitter->carry == 0 && jitter->position < state->granule) {
+            jitter->position = state->granule;
+        }
+
+        if (source->ring && source->returns) {
+            spaces_playout_return_silence(playout, i, state->granule);
+        }
+    }
+
+    return SPACES_PLAYOUT_PLAYING;
+}
+
+
+/* what was decoded of a lone speaker's packet is mixed up to its end */
+
+static int
+spaces_playout_rest(spaces_playout_t *playout)
+{
+    int       samples;
+    int32_t   carry;
+    unsigned  i;
+
+    for (i = 0; !playout->sources[i].selected; i++) { /* void */ }
+
+    carry = playout->state.sources[i].carry;
+    samples = SPACES_PLAYOUT_FRAME;
+
+    while (carry && samples > carry) {
+        samples /= 2;
+    }
+
+    return samples;
+}
+
+
+/* looks at what comes next of each, and passes over what nobody will hear */
+
+static void
+spaces_playout_survey(spaces_playout_t *playout)
+{
+    int64_t           gap, end;
+    unsigned          i;
+    spaces_packet_t   packet;
+
+    if (!spaces_playout_has_floor(playout)) {
+        spaces_playout_choose_floor(playout);
+    }
+
+    end = playout->state.granule + SPACES_PLAYOUT_FRAME;
+
+    /* a long packet is passed through only if nobody begins to talk in it */
+
+    if (spaces_playout_has_floor(playout)
+        && spaces_playout_peek(playout, playout->state.floor, &packet, &gap)
+           == SPACES_JITTER_PACKET
+        && packet.duration > SPACES_PLAYOUT_FRAME)
+    {
+        end = playout->state.granule + packet.duration;
+    }
+
+    for (i = 0; i < playout->nsources; i++) {
+
+        if (playout->sources[i].ring) {
+            spaces_playout_survey_source(playout, i, end);
+        }
+    }
+}
+
+
+static void
+spaces_playout_survey_source(spaces_playout_t *playout, unsigned i,
+    int64_t end)
+{
+    int                       quiet, crowd;
+    int64_t                   gap;
+    spaces_jitter_t          *jitter;
+    spaces_packet_t           packet;
+    spaces_jitter_status_e    status;
+    spaces_playout_source_t  *source;
+
+    source = &playout->sources[i];
+    jitter = &playout->state.sources[i];
+
+    for ( ;; ) {
+        status = spaces_playout_peek(playout, i, &packet, &gap);
+
+        if (status == SPACES_JITTER_END) {
+
+            /* the host's stays in the ring: whoever owns the Space sees it */
+
+            source->complete = 1;
+
+            if (!source->host) {
+                spaces_packet_ring_pass(&jitter->cursor, &packet);
+
+            } else if ((int) i == playout->state.floor) {
+                playout->state.trim = packet.duration;
+            }
+
+            break;
+        }
+
+        if (status == SPACES_JITTER_EMPTY) {
+            break;
+        }
+
+        quiet = source->muted
+                || (source->until <= playout->state.granule
+                    && (int) i != playout->state.floor);
+
+        if (status == SPACES_JITTER_GAP) {
+
+            if (!quiet || jitter->position + gap > end) {
+                break;
+            }
+
+            spaces_jitter_conceal(jitter, gap);
+            continue;
+        }
+
+        crowd = (playout->present > 1
+                 || jitter->excess > SPACES_PLAYOUT_ALONE)
+                && playout->now != INT64_MAX;
+
+        if (spaces_playout_look(playout, i, &packet)) {
+
+            if (crowd && spaces_jitter_sheds(jitter, &packet, playout->now, 0))
+            {
+                spaces_jitter_shed(jitter, &packet, playout->now);
+                continue;
+            }
+
+            if (!source->muted) {
+                break;
+            }
+
+        } else if (crowd
+                   && spaces_jitter_sheds(jitter, &packet, playout->now, 1))
+        {
+            spaces_jitter_shed(jitter, &packet, playout->now);
+            continue;
+        }
+
+        if (!quiet || jitter->position >= end) {
+            break;
+        }
+
+        jitter->carry = 0;
+
+        spaces_playout_take(playout, i, &packet);
+    }
+
+    source->active = !source->muted
+                     && source->until > playout->state.granule;
+}
+
+
+/* whether somebody speaks in the packet; each is looked at once */
+
+static int
+spaces_playout_look(spaces_playout_t *playout, unsigned i,
+    const spaces_packet_t *packet)
+{
+    spaces_jitter_t          *jitter;
+    spaces_playout_source_t  *source;
+
+    source = &playout->sources[i];
+    jitter = &playout->state.sources[i];
+
+    /* a place is never one of a packet's: records begin at multiples of 8 */
+
+    if (source->looked == jitter->cursor.bytes + 1) {
+        return source->until > jitter->position;
+    }
+
+    source->looked = jitter->cursor.bytes + 1;
+
+    spaces_packet_ring_copy(source->ring, &jitter->cursor, packet,
+                            playout->packet);
+
+    if (!spaces_activity_packet(source->activity, playout->packet,
+                                packet->len))
+    {
+        return source->until > jitter->position;
+    }
+
+    source->until = jitter->position + packet->duration + SPACES_PLAYOUT_HANG;
 
     return 1;
 }
 
 
-/* samples that are missing before the packet */
+/*
+ * Who is heard: all that are active, by a mix if they are several.  With
+ * nobody selected the floor is passed through.
+ */
 
-static int64_t
-spaces_playout_gap(spaces_playout_t *playout, const spaces_packet_t *packet)
+static void
+spaces_playout_select(spaces_playout_t *playout)
 {
-    int64_t  gap;
+    int                       last;
+    unsigned                  i, n;
+    spaces_playout_state_t   *state;
+    spaces_playout_source_t  *source;
 
-    gap = packet->pts + playout->state.offset - playout->state.granule;
+    state = &playout->state;
+    n = 0;
+    last = SPACES_PLAYOUT_NOBODY;
 
-    if (gap < SPACES_OPUS_MIN_DURATION) {
-        playout->state.offset -= gap;
-        return 0;
+    for (i = 0; i < playout->nsources; i++) {
+        source = &playout->sources[i];
+
+        source->selected = source->ring && source->active
+                           && source->ready;
+
+        if (source->ring && source->active) {
+            last = (int) i;
+            n++;
+        }
     }
 
-    return gap;
+    if (n == 1 && last != state->floor) {
+
+        if (state->floor != SPACES_PLAYOUT_NOBODY
+            && playout->sources[last].ready
+            && playout->sources[state->floor].ready
+            && state->mixed < SPACES_PLAYOUT_BRIDGE)
+        {
+            playout->sources[state->floor].selected = 1;
+
+        } else {
+            state->floor = last;
+        }
+    }
+
+    if (n <= 1 && state->floor != SPACES_PLAYOUT_NOBODY
+        && (n == 0 || last == state->floor))
+    {
+        /* decoded already in part, or louder than the stream's head says */
+
+        source = &playout->sources[state->floor];
+
+        source->selected = source->ready
+                           && (state->sources[state->floor].carry
+                               || source->gain != playout->gain);
+    }
+
+    playout->selected = 0;
+
+    for (i = 0; i < playout->nsources; i++) {
+
+        if (playout->sources[i].selected) {
+            playout->selected++;
+
+        } else {
+            state->sources[i].carry = 0;
+        }
+    }
+}
+
+
+static int
+spaces_playout_has_floor(spaces_playout_t *playout)
+{
+    int32_t  floor;
+
+    floor = playout->state.floor;
+
+    return floor != SPACES_PLAYOUT_NOBODY
+           && playout->sources[floor].ring
+           && !playout->sources[floor].muted
+           && (playout->sources[floor].active
+               || !spaces_packet_ring_empty(playout->sources[floor].ring,
+                                      &playout->state.sources[floor].cursor));
+}
+
+
+/* who has anything to say at all, and if nobody has, who had it last */
+
+static void
+spaces_playout_choose_floor(spaces_playout_t *playout)
+{
+    unsigned                  i;
+    spaces_playout_state_t   *state;
+    spaces_playout_source_t  *source;
+
+    state = &playout->state;
+
+    for (i = 0; i < playout->nsources; i++) {
+        source = &playout->sources[i];
+
+        if (source->ring && !source->muted
+            && !spaces_packet_ring_empty(source->ring,
+                                         &state->sources[i].cursor))
+        {
+            state->floor = (int32_t) i;
+            return;
+        }
+    }
+
+    if (state->floor != SPACES_PLAYOUT_NOBODY
+        && (playout->sources[state->floor].ring == NULL
+            || playout->sources[state->floor].muted))
+    {
+        state->floor = SPACES_PLAYOUT_NOBODY;
+    }
+}
+
+
+static spaces_jitter_status_e
+spaces_playout_peek(spaces_playout_t *playout, unsigned i,
+    spaces_packet_t *packet, int64_t *gap)
+{
+    spaces_jitter_t          *jitter;
+    spaces_jitter_status_e    status;
+    spaces_playout_source_t  *source;
+
+    source = &playout->sources[i];
+    jitter = &playout->state.sources[i];
+
+    status = spaces_jitter_peek(jitter, source->ring, playout->now,
+                                source->margin, packet, gap);
+
+    if (status == SPACES_JITTER_GAP && jitter->position >= playout->wall) {
+        spaces_jitter_close_gap(jitter, *gap);
+        return SPACES_JITTER_PACKET;
+    }
+
+    return status;
 }
 
 
 static void
-spaces_playout_packet(spaces_playout_t *playout, const spaces_packet_t *packet)
+spaces_playout_take(spaces_playout_t *playout, unsigned i,
+    const spaces_packet_t *packet)
 {
-    spaces_playout_state_t  *state;
+    spaces_jitter_take(&playout->state.sources[i], playout->sources[i].ring,
+                       packet, playout->now, playout->sources[i].margin,
+                       playout->packet);
+}
+
+
+/* the packet of the floor as it came, or what stands in for it */
+
+static void
+spaces_playout_pass(spaces_playout_t *playout)
+{
+    int                       duration;
+    int64_t                   gap;
+    unsigned                  i;
+    spaces_jitter_t          *jitter;
+    spaces_packet_t           packet;
+    spaces_playout_state_t   *state;
+    spaces_jitter_status_e    status;
 
     state = &playout->state;
 
-    spaces_playout_room(playout, packet->len, (int) packet->duration);
+    if (state->floor == SPACES_PLAYOUT_NOBODY) {
+        spaces_playout_fill(playout, SPACES_PLAYOUT_FRAME);
+        return;
+    }
 
-    spaces_packet_ring_take(playout->ring, &state->cursor, packet,
-                            playout->packet);
+    jitter = &state->sources[state->floor];
 
-    spaces_ogg_writer_add(&playout->writer, playout->packet, packet->len,
-                          (int) packet->duration);
+    if (jitter->position > state->granule) {
+        spaces_playout_fill(playout, jitter->position - state->granule);
+        return;
+    }
 
-    state->granule += packet->duration;
-    state->toc = playout->packet[0];
-    state->concealed = 0;
+    status = spaces_playout_peek(playout, state->floor, &packet, &gap);
+
+    if (status != SPACES_JITTER_PACKET) {
+        spaces_playout_fill(playout, status == SPACES_JITTER_GAP
+                                     ? gap : SPACES_PLAYOUT_FRAME);
+        return;
+    }
+
+    duration = (int) packet.duration;
+
+    spaces_playout_room(playout, packet.len, duration);
+    spaces_playout_take(playout, state->floor, &packet);
+
+    for (i = 0; i < playout->nsources; i++) {
+
+        if ((int) i != state->floor) {
+            spaces_playout_return(playout, i, state->granule, playout->packet,
+                                  packet.len, duration);
+        }
+    }
+
+    state->mixed = 0;
+
+    spaces_playout_add(playout, playout->packet, packet.len, duration);
 }
 
 
@@ -287,32 +851,296 @@ spaces_playout_fill(spaces_playout_t *playout, int64_t samples)
 {
     int                      toc, duration;
     size_t                   len;
+    int64_t                  concealed;
     uint8_t                  filler[SPACES_OPUS_FILLER];
     spaces_playout_state_t  *state;
 
     state = &playout->state;
+    concealed = state->concealed;
 
-    toc = (state->concealed < SPACES_PLAYOUT_CONCEAL) ? state->toc
-                                                      : SPACES_OPUS_NO_TOC;
+    toc = (concealed < SPACES_PLAYOUT_CONCEAL) ? state->toc
+                                               : SPACES_OPUS_NO_TOC;
 
     len = spaces_opus_filler(filler, toc, samples, &duration);
 
     spaces_playout_room(playout, len, duration);
+    spaces_playout_add(playout, filler, len, duration);
 
-    spaces_ogg_writer_add(&playout->writer, filler, len, duration);
+    /* what comes after it is concealed by the same packet */
 
-    state->granule += duration;
-    state->concealed += duration;
+    state->concealed = concealed + duration;
+    state->toc = toc;
+}
+
+
+/* decodes those selected, and encodes their sum for all and for each */
+
+static void
+spaces_playout_mix(spaces_playout_t *playout, int samples)
+{
+    int                       len;
+    int64_t                   granule;
+    unsigned                  i;
+    uint8_t                   out[SPACES_MIXER_MAX_PACKET];
+    spaces_playout_state_t   *state;
+    spaces_playout_source_t  *source;
+
+    state = &playout->state;
+
+    /* before anything is taken from a ring: a page may end here */
+
+    spaces_playout_room(playout, SPACES_MIXER_MAX_PACKET, samples);
+
+    granule = state->granule;
+
+    spaces_mixer_begin(playout->mixer);
+
+    for (i = 0; i < playout->nsources; i++) {
+
+        if (playout->sources[i].selected) {
+            spaces_playout_hear(playout, i, samples);
+        }
+    }
+
+    len = spaces_mixer_encode(playout->mixer, granule, samples, state->floor,
+                              out);
+
+    if (len == 0) {
+        spaces_playout_fill(playout, samples);
+        return;
+    }
+
+    state->mixed += samples;
+
+    spaces_playout_add(playout, out, len, samples);
+
+    for (i = 0; i < playout->nsources; i++) {
+        source = &playout->sources[i];
+
+        if (!source->selected) {
+            spaces_playout_return(playout, i, granule, out, len, samples);
+        }
+    }
+
+    if (playout->selected < 3) {
+
+        /* alone, or the other's packets are there already */
+
+        return;
+    }
+
+    for (i = 0; i < playout->nsources; i++) {
+        source = &playout->sources[i];
+
+        if (!source->selected || source->returns == NULL) {
+            continue;
+        }
+
+        len = spaces_mixer_encode_without(playout->mixer, i, granule, samples,
+                                          out);
+
+        if (len) {
+            spaces_playout_return(playout, i, granule, out, len, samples);
+        }
+    }
+}
+
+
+/* decodes of one speaker what a frame takes */
+
+static void
+spaces_playout_hear(spaces_playout_t *playout, unsigned i, int samples)
+{
+    int                      n, k;
+    int64_t                  at, gap;
+    unsigned                 r;
+    spaces_jitter_t         *jitter;
+    spaces_packet_t          packet;
+    spaces_jitter_status_e   status;
+
+    jitter = &playout->state.sources[i];
+
+    spaces_playout_follow(playout, i);
+
+    for (n = 0; n < samples; n += k) {
+
+        at = playout->state.granule + n;
+        k = samples - n;
+
+        if (jitter->carry) {
+            k = jitter->carry < k ? jitter->carry : k;
+
+            spaces_mixer_pull(playout->mixer, i, n, k);
+            jitter->carry -= k;
+            continue;
+        }
+
+        if (jitter->position > at) {
+            k = jitter->position - at < k ? (int) (jitter->position - at) : k;
+            continue;
+        }
+
+        jitter->position = at;
+
+        status = spaces_playout_peek(playout, i, &packet, &gap);
+
+        if (status == SPACES_JITTER_PACKET) {
+            spaces_playout_take(playout, i, &packet);
+            spaces_mixer_decode(playout->mixer, i, playout->packet,
+                                packet.len, (int) packet.duration,
+                                jitter->cursor.bytes);
+
+            jitter->carry = (int32_t) packet.duration;
+            k = 0;
+
+            for (r = 0; playout->selected == 2 && r < playout->nsources; r++) {
+
+                if (r != i && playout->sources[r].selected) {
+                    spaces_playout_return(playout, r, at, playout->packet,
+                                          packet.len, (int) packet.duration);
+                }
+            }
+
+            continue;
+        }
+
+        if (status == SPACES_JITTER_GAP && gap < k) {
+            k = (int) (gap - gap % SPACES_OPUS_MIN_DURATION);
+        }
+
+        if (jitter->concealed < SPACES_PLAYOUT_CONCEAL) {
+            spaces_mixer_conceal(playout->mixer, i, k);
+            spaces_mixer_pull(playout->mixer, i, n, k);
+        }
+
+        spaces_jitter_conceal(jitter, k);
+    }
+}
+
+
+/*
+ * A decoder that has not followed its speaker, for packets went through or
+ * another owner decoded them, begins with the last ones of them.
+ */
+
+static void
+spaces_playout_follow(spaces_playout_t *playout, unsigned i)
+{
+    spaces_jitter_t          *jitter;
+    spaces_packet_t           packet;
+    spaces_packet_cursor_t    cursor;
+    spaces_playout_source_t  *source;
+
+    source = &playout->sources[i];
+    jitter = &playout->state.sources[i];
+
+    if (spaces_mixer_follows(playout->mixer, i, jitter->cursor.bytes)) {
+        return;
+    }
+
+    spaces_mixer_restart(playout->mixer, i, source->gain - playout->gain,
+                         jitter->cursor.bytes);
+
+    cursor = spaces_jitter_oldest(jitter);
+
+    while (cursor.bytes < jitter->cursor.bytes
+           && spaces_packet_ring_peek(source->ring, &cursor, &packet) == 0)
+    {
+        spaces_packet_ring_take(source->ring, &cursor, &packet,
+                                playout->packet);
+
+        spaces_mixer_decode(playout->mixer, i, playout->packet, packet.len,
+                            (int) packet.duration, jitter->cursor.bytes);
+    }
+
+    spaces_mixer_keep(playout->mixer, i, jitter->carry);
+}
+
+
+/* what is said at a granule, unless the speaker has heard that already */
+
+static void
+spaces_playout_return(spaces_playout_t *playout, unsigned i, int64_t at,
+    const uint8_t *data, size_t len, int duration)
+{
+    spaces_playout_source_t  *source;
+
+    source = &playout->sources[i];
+
+    if (source->ring == NULL || source->returns == NULL) {
+        return;
+    }
+
+    if (source->returned < 0) {
+        source->returned = at;
+    }
+
+    if (at + duration / 2 < source->returned) {
+        return;
+    }
+
+    spaces_playout_return_silence(playout, i, at);
+    spaces_playout_return_put(playout, i, data, len, duration);
+
+    source->returned = at + duration;
 }
 
 
 static void
-spaces_playout_end(spaces_playout_t *playout, const spaces_packet_t *packet)
+spaces_playout_return_silence(spaces_playout_t *playout, unsigned i,
+    int64_t end)
 {
-    spaces_packet_ring_take(playout->ring, &playout->state.cursor, packet,
-                            playout->packet);
+    int                       duration;
+    size_t                    len;
+    uint8_t                   filler[SPACES_OPUS_FILLER];
+    spaces_playout_source_t  *source;
 
-    playout->state.trim = packet->duration;
+    source = &playout->sources[i];
+
+    if (source->returned < 0) {
+        source->returned = end;
+    }
+
+    while (end - source->returned >= SPACES_OPUS_MIN_DURATION) {
+
+        len = spaces_opus_filler(filler, SPACES_OPUS_NO_TOC,
+                                 end - source->returned, &duration);
+
+        spaces_playout_return_put(playout, i, filler, len, duration);
+
+        source->returned += duration;
+    }
+}
+
+
+/* who doesn't take what is returned in time, loses it */
+
+static void
+spaces_playout_return_put(spaces_playout_t *playout, unsigned i,
+    const uint8_t *data, size_t len, int duration)
+{
+    spaces_packet_t  packet;
+
+    memset(&packet, 0, sizeof(spaces_packet_t));
+
+    packet.len = (uint32_t) len;
+    packet.duration = (uint32_t) duration;
+    packet.pts = playout->sources[i].returned;
+
+    (void) spaces_packet_ring_write(playout->sources[i].returns, &packet,
+                                    data);
+}
+
+
+static void
+spaces_playout_add(spaces_playout_t *playout, const uint8_t *data, size_t len,
+    int duration)
+{
+    spaces_ogg_writer_add(&playout->writer, data, len, duration);
+
+    playout->state.granule += duration;
+    playout->state.toc = data[0];
+    playout->state.concealed = 0;
 }
 
 

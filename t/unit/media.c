@@ -37,7 +37,6 @@ typedef struct {
 } stream_t;
 
 
-static uint8_t  scratch_packet[SPACES_OPUS_MAX_PACKET];
 static uint8_t  scratch_page[2 * SPACES_OGG_MAX_PAGE];
 
 
@@ -63,7 +62,21 @@ keep_page(spaces_playout_t *playout, const uint8_t *page, size_t len)
 
     assert_int_equal(s->len, playout->state.head);
 
-    spaces_packet_ring_release(playout->ring, &playout->state.cursor);
+    spaces_playout_release(playout);
+}
+
+
+static spaces_packet_ring_t *
+ring_new(size_t size)
+{
+    spaces_packet_ring_t  *ring;
+
+    ring = malloc(spaces_packet_ring_size(size));
+    assert_non_null(ring);
+
+    spaces_packet_ring_init(ring, size);
+
+    return ring;
 }
 
 
@@ -80,15 +93,14 @@ playout_new(stream_t *s)
     p = calloc(1, sizeof(spaces_playout_t));
     assert_non_null(p);
 
-    p->ring = malloc(spaces_packet_ring_size(RING));
-    assert_non_null(p->ring);
+    spaces_playout_init(p, 2);
 
-    spaces_packet_ring_init(p->ring, RING);
-
-    p->packet = scratch_packet;
-    p->page = scratch_page;
     p->handler = keep_page;
     p->data = s;
+
+    assert_int_equal(spaces_playout_join(p, 0, ring_new(RING), NULL, 200, 0,
+                                         1),
+                     0);
 
     spaces_playout_begin(p, 77, &head, comments, 1);
 
@@ -102,8 +114,18 @@ playout_free(spaces_playout_t *p)
     stream_t  *s = p->data;
 
     free(s->data);
-    free(p->ring);
+    free(p->sources[0].ring);
+    spaces_playout_free(p);
     free(p);
+}
+
+
+static void
+drain(spaces_playout_t *p, int64_t now)
+{
+    while (spaces_playout_drain(p, now) != SPACES_PLAYOUT_COMPLETE) {
+        /* void */
+    }
 }
 
 
@@ -124,7 +146,9 @@ put(spaces_playout_t *p, int64_t pts, uint64_t arrival, unsigned flags,
     packet.pts = pts;
     packet.arrival = arrival;
 
-    assert_int_equal(spaces_packet_ring_write(p->ring, &packet, data), 0);
+    assert_int_equal(spaces_packet_ring_write(p->sources[0].ring, &packet,
+                                              data),
+                     0);
 }
 
 
@@ -707,13 +731,18 @@ test_playout_takeover(void **state)
             next = calloc(1, sizeof(spaces_playout_t));
             assert_non_null(next);
 
-            next->ring = p->ring;
-            next->packet = p->packet;
-            next->page = p->page;
+            spaces_playout_init(next, 2);
+
             next->handler = p->handler;
             next->data = p->data;
+
             spaces_playout_resume(next, &s.kept);
 
+            assert_int_equal(spaces_playout_join(next, 0, p->sources[0].ring,
+                                                 NULL, 200, 0, 1),
+                             0);
+
+            spaces_playout_free(p);
             free(p);
             p = next;
         }
@@ -749,7 +778,7 @@ test_playout_hostile(void **state)
     }
 
     spaces_playout_run(p, 200);
-    assert_int_equal(spaces_playout_drain(p, 1200), SPACES_PLAYOUT_PLAYING);
+    drain(p, 1200);
     spaces_playout_finish(p);
 
     assert_in_range(p->state.granule, 500 * 960, 500 * 960 + 49000);
@@ -792,7 +821,7 @@ test_tail(void **state)
         put(p, i * 960, 0, i ? 0 : SPACES_PACKET_FRESH, i + 1);
     }
 
-    spaces_playout_drain(p, 0);
+    drain(p, 0);
     spaces_playout_finish(p);
 
     end = 0;
@@ -869,7 +898,7 @@ test_noise(void **state)
         put(p, i * 960, 0, i ? 0 : SPACES_PACKET_FRESH, i + 1);
     }
 
-    spaces_playout_drain(p, 0);
+    drain(p, 0);
     spaces_playout_finish(p);
 
     copy = malloc(s.len);

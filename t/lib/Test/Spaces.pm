@@ -18,6 +18,7 @@ use IO::Socket::UNIX;
 use Mojo::JSON qw(decode_json encode_json);
 use Mojo::UserAgent;
 use POSIX qw(WNOHANG);
+use Socket qw(AF_UNIX PF_UNSPEC SOCK_STREAM);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -153,6 +154,7 @@ $http
     @{[ $self->{http_more} // '' ]}
     server {
         listen 127.0.0.1:$self->{port} reuseport;
+        @{[ $self->listen_more ]}
         @{[ $self->{server_more} // '' ]}
         add_header X-Worker \$pid always;
         location /spaces { spaces_api; @{[ $self->{api_more} // '' ]} }
@@ -163,10 +165,49 @@ $http
         location ~ "^/spaces/(?<space>[^/]+)/replay\$" {
             spaces_replay \$space; @{[ $self->{replay_more} // '' ]}
         }
+        location ~ "^/spaces/(?<space>[^/]+)/live\$" {
+            spaces_live \$space; @{[ $self->{live_more} // '' ]}
+        }
+        location ~ "^/spaces/(?<space>[^/]+)/events\$" {
+            spaces_events \$space;
+        }
         location ~ "^/s/(?<share>[^/]+)(?:/audio)?\$" { spaces_share \$share; }
     }
 }
 END
+}
+
+# "h2 => 1", "tls => 1", "small => 1": ports besides, on which it speaks HTTP/2
+# without TLS, TLS, and with little room for what a client doesn't read
+sub listen_more {
+    my ($self) = @_;
+    my $dir = $self->{dir};
+    my %listen = (h2 => 'http2', tls => 'ssl', small => 'sndbuf=16k');
+
+    my $more = '';
+    for my $name (grep { $self->{$_} } sort keys %listen) {
+        my $port = $self->{"${name}_port"} //= free_port();
+        $more .= "listen 127.0.0.1:$port $listen{$name};\n";
+    }
+
+    $more .= "ssl_certificate $dir/cert.pem;\n"
+           . "ssl_certificate_key $dir/key.pem;\n" if $self->{tls};
+    $self->make_certificate if $self->{tls} && !-s "$dir/cert.pem";
+
+    return $more;
+}
+
+sub make_certificate {
+    my ($self) = @_;
+    my $dir = $self->{dir};
+    spurt("$dir/openssl.cnf", "[req]\ndistinguished_name = dn\n"
+          . "x509_extensions = v3\n[dn]\n[v3]\n"
+          . "subjectAltName = DNS:localhost,IP:127.0.0.1\n");
+    my @args = (qw(-x509 -newkey rsa:2048 -nodes -days 2 -batch),
+                '-subj', '/CN=localhost', '-config', "$dir/openssl.cnf",
+                '-keyout', "$dir/key.pem", '-out', "$dir/cert.pem");
+    my $out = `openssl req @args 2>&1`;
+    die "openssl: $out" if $? != 0;
 }
 
 # a static nginx, as for sanitizers, has the module in itself
@@ -272,7 +313,8 @@ sub check_log {
 sub DESTROY {
     my ($self) = @_;
     local $?;
-    kill 'KILL', grep { defined } delete @$self{qw(nginx_pid redis_pid)};
+    kill 'KILL', @{ $self->{children} // [] },
+        grep { defined } delete @$self{qw(nginx_pid redis_pid)};
 }
 
 END { undef @alive }
@@ -332,6 +374,51 @@ sub socket {
     return IO::Socket::INET->new(PeerAddr => "127.0.0.1:$self->{port}",
                                  Timeout => 10)
         // die "connect: $!";
+}
+
+# a socket whose other end speaks TLS with nginx
+sub tls_socket {
+    my ($self) = @_;
+    my ($mine, $other) = IO::Socket->socketpair(AF_UNIX, SOCK_STREAM, PF_UNSPEC)
+        or die "socketpair: $!";
+
+    my $pid = fork // die "fork: $!";
+    if ($pid == 0) {
+        open STDIN, '<&', $other or die;
+        open STDOUT, '>&', $other or die;
+        open STDERR, '>>', "$self->{dir}/logs/s_client.log";
+        exec 'openssl', 's_client', '-quiet', '-verify_return_error',
+             '-CAfile', "$self->{dir}/cert.pem",
+             '-connect', "127.0.0.1:$self->{tls_port}";
+        die "exec: $!";
+    }
+    push @{ $self->{children} }, $pid;
+
+    return $mine;
+}
+
+# speakers
+
+sub invite {
+    my ($self, $space, $name) = @_;
+    my $res = $self->http('POST', "/spaces/$space->{id}/speakers",
+                          $self->bearer($space->{token}),
+                          json => { name => $name });
+    die 'not invited: ' . $res->code . ' ' . $res->body if $res->code != 201;
+    return $res->json;
+}
+
+sub mute {
+    my ($self, $space, $id, $muted) = @_;
+    return $self->http('PATCH', "/spaces/$space->{id}/speakers/$id",
+                       $self->bearer($space->{token}),
+                       json => { muted => $muted });
+}
+
+sub remove {
+    my ($self, $space, $id) = @_;
+    return $self->http('DELETE', "/spaces/$space->{id}/speakers/$id",
+                       $self->bearer($space->{token}));
 }
 
 # a chunked body that the test feeds by hand

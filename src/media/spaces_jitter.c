@@ -1,0 +1,251 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ */
+
+
+#include <string.h>
+
+#include "spaces_jitter.h"
+
+
+#define SPACES_JITTER_MS        (SPACES_OPUS_RATE / 1000)
+
+/* packets of which the least wait is taken: 5 s of 20 ms */
+#define SPACES_JITTER_WINDOW    250
+
+/* ms: more than the margin by so much is shed in a pause, or at once */
+#define SPACES_JITTER_SLACK     40
+#define SPACES_JITTER_TOO_MUCH  300
+
+/* and at once means so often, ms */
+#define SPACES_JITTER_FORCED    1000
+
+/* of the history this much is worth keeping: samples */
+#define SPACES_JITTER_WARM      (160 * SPACES_JITTER_MS)
+
+
+static int spaces_jitter_anchor(spaces_jitter_t *jitter,
+    const spaces_packet_t *packet, int64_t now, int64_t margin);
+static void spaces_jitter_measure(spaces_jitter_t *jitter,
+    const spaces_packet_t *packet, int64_t now, int64_t margin);
+
+
+void
+spaces_jitter_init(spaces_jitter_t *jitter)
+{
+    memset(jitter, 0, sizeof(spaces_jitter_t));
+
+    jitter->toc = SPACES_OPUS_NO_TOC;
+    jitter->wait = INT32_MAX;
+}
+
+
+spaces_jitter_status_e
+spaces_jitter_peek(spaces_jitter_t *jitter, const spaces_packet_ring_t *ring,
+    int64_t now, int64_t margin, spaces_packet_t *packet, int64_t *gap)
+{
+    int64_t  missing;
+
+    if (spaces_packet_ring_peek(ring, &jitter->cursor, packet) != 0) {
+        jitter->anchored = 0;
+        return SPACES_JITTER_EMPTY;
+    }
+
+    if (packet->flags & SPACES_PACKET_END) {
+        return SPACES_JITTER_END;
+    }
+
+    if (!spaces_jitter_anchor(jitter, packet, now, margin)) {
+        return SPACES_JITTER_EMPTY;
+    }
+
+    missing = packet->pts + jitter->offset - jitter->position;
+
+    if (missing < SPACES_OPUS_MIN_DURATION) {
+        jitter->offset -= missing;
+        return SPACES_JITTER_PACKET;
+    }
+
+    *gap = missing;
+
+    return SPACES_JITTER_GAP;
+}
+
+
+/* whether the packet's place in the stream is settled */
+
+static int
+spaces_jitter_anchor(spaces_jitter_t *jitter, const spaces_packet_t *packet,
+    int64_t now, int64_t margin)
+{
+    if (jitter->anchored
+        && (!(packet->flags & SPACES_PACKET_FRESH)
+            || jitter->anchor == jitter->cursor.bytes))
+    {
+        return 1;
+    }
+
+    if (now < (int64_t) packet->arrival + margin) {
+        return 0;
+    }
+
+    jitter->anchored = 1;
+    jitter->anchor = jitter->cursor.bytes;
+    jitter->offset = jitter->position - packet->pts;
+    jitter->wait = INT32_MAX;
+    jitter->window = 0;
+    jitter->excess = 0;
+
+    return 1;
+}
+
+
+void
+spaces_jitter_take(spaces_jitter_t *jitter, const spaces_packet_ring_t *ring,
+    const spaces_packet_t *packet, int64_t now, int64_t margin, uint8_t *data)
+{
+    spaces_jitter_measure(jitter, packet, now, margin);
+
+    jitter->history[jitter->taken++ % SPACES_JITTER_HISTORY] = jitter->cursor;
+
+    spaces_packet_ring_take(ring, &jitter->cursor, packet, data);
+
+    jitter->position += packet->duration;
+    jitter->concealed = 0;
+    jitter->toc = data[0];
+}
+
+
+void
+spaces_jitter_conceal(spaces_jitter_t *jitter, int64_t samples)
+{
+    jitter->position += samples;
+    jitter->concealed += samples;
+}
+
+
+void
+spaces_jitter_close_gap(spaces_jitter_t *jitter, int64_t gap)
+{
+    jitter->offset -= gap;
+}
+
+
+/* the least wait of a window is what none of its packets needed */
+
+static void
+spaces_jitter_measure(spaces_jitter_t *jitter, const spaces_packet_t *packet,
+    int64_t now, int64_t margin)
+{
+    int64_t  wait;
+
+    if (now == INT64_MAX) {
+        return;
+    }
+
+    if (packet->flags & SPACES_PACKET_PACED) {
+
+        /* it waits because it could: its sender runs ahead of time */
+
+        jitter->wait = INT32_MAX;
+        jitter->window = 0;
+        jitter->excess = 0;
+        return;
+    }
+
+    wait = now - (int64_t) packet->arrival;
+
+    if (wait < jitter->wait) {
+        jitter->wait = (int32_t) wait;
+    }
+
+    if (wait < jitter->excess + margin) {
+        jitter->excess = wait > margin ? (int32_t) (wait - margin) : 0;
+    }
+
+    if (++jitter->window == SPACES_JITTER_WINDOW) {
+        jitter->excess = jitter->wait > margin
+                         ? jitter->wait - (int32_t) margin : 0;
+        jitter->wait = INT32_MAX;
+        jitter->window = 0;
+    }
+}
+
+
+int
+spaces_jitter_sheds(const spaces_jitter_t *jitter,
+    const spaces_packet_t *packet, int64_t now, int quiet)
+{
+    int32_t  left;
+
+    left = jitter->excess - (int32_t) (packet->duration / SPACES_JITTER_MS);
+
+    if (quiet) {
+        return left > SPACES_JITTER_SLACK;
+    }
+
+    return left > SPACES_JITTER_TOO_MUCH
+           && now >= jitter->shed + SPACES_JITTER_FORCED;
+}
+
+
+void
+spaces_jitter_shed(spaces_jitter_t *jitter, const spaces_packet_t *packet,
+    int64_t now)
+{
+    spaces_packet_ring_pass(&jitter->cursor, packet);
+
+    jitter->offset -= packet->duration;
+    jitter->excess -= (int32_t) (packet->duration / SPACES_JITTER_MS);
+    jitter->shed = now;
+
+    /* what was measured before doesn't hold any more */
+
+    jitter->wait = INT32_MAX;
+    jitter->window = 0;
+}
+
+
+spaces_packet_cursor_t
+spaces_jitter_oldest(const spaces_jitter_t *jitter)
+{
+    uint32_t                       i, n;
+    spaces_packet_cursor_t         oldest;
+    const spaces_packet_cursor_t  *cursor;
+
+    oldest = jitter->cursor;
+
+    if (!jitter->anchored) {
+        return oldest;
+    }
+
+    n = jitter->taken < SPACES_JITTER_HISTORY ? jitter->taken
+                                              : SPACES_JITTER_HISTORY;
+
+    for (i = 1; i <= n; i++) {
+        cursor = &jitter->history[(jitter->taken - i) % SPACES_JITTER_HISTORY];
+
+        if (jitter->cursor.samples - cursor->samples > SPACES_JITTER_WARM) {
+            break;
+        }
+
+        oldest = *cursor;
+    }
+
+    return oldest;
+}
+
+
+void
+spaces_jitter_release(const spaces_jitter_t *jitter,
+    spaces_packet_ring_t *ring)
+{
+    spaces_packet_cursor_t  oldest;
+
+    /* with nothing to come, a large packet may be waiting for all the room */
+
+    oldest = jitter->anchored ? spaces_jitter_oldest(jitter) : jitter->cursor;
+
+    spaces_packet_ring_release(ring, &oldest);
+}

@@ -1,0 +1,473 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ */
+
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <opus/opus.h>
+
+#include "spaces_mixer.h"
+
+
+/* below full scale by a little: decoders overshoot */
+#define SPACES_MIXER_CEILING   0.95f
+
+/* the limiter lets go by so much a block, 6 dB in 400 ms */
+#define SPACES_MIXER_RELEASE   1.0044f
+
+/* the limiter's blocks, 2.5 ms: any frame is made of them */
+#define SPACES_MIXER_BLOCK     120
+
+/* the last samples of a stretch that an encoder begins with: two frames */
+#define SPACES_MIXER_WARM      (2 * SPACES_MIXER_FRAME)
+
+#define SPACES_MIXER_COMPLEXITY  5
+
+
+typedef struct {
+    OpusEncoder    *encoder;
+    int64_t         granule;       /* where its next frame would begin */
+    float           gain;          /* of the limiter */
+    float           clip[2];       /* memory of the soft clipper */
+} spaces_mixer_output_t;
+
+
+typedef struct {
+    OpusDecoder            *decoder;
+    uint64_t                place;
+    int                     begin;         /* samples pulled, and there */
+    int                     end;
+    float                  *pcm;           /* WARM + MAX_DURATION samples: the
+                                              last ones, then the packet's */
+    float                  *frame;         /* its share of the frame */
+    unsigned                heard:1;       /* in the frame at hand */
+    spaces_mixer_output_t   returns;
+} spaces_mixer_speaker_t;
+
+
+struct spaces_mixer_s {
+    int                      channels;
+    int                      bitrate;
+    unsigned                 n;
+    float                   *sum;
+    float                   *out;
+    spaces_mixer_output_t    mix;
+    spaces_mixer_speaker_t   speakers[];
+};
+
+
+static OpusEncoder *spaces_mixer_encoder(const spaces_mixer_t *mixer);
+static float *spaces_mixer_buffer(const spaces_mixer_t *mixer, size_t samples);
+static void spaces_mixer_output_begin(spaces_mixer_t *mixer,
+    spaces_mixer_output_t *output, int before);
+static int spaces_mixer_output(spaces_mixer_t *mixer,
+    spaces_mixer_output_t *output, int64_t granule, int samples, uint8_t *out);
+static void spaces_mixer_limit(spaces_mixer_t *mixer,
+    spaces_mixer_output_t *output, int samples);
+
+
+spaces_mixer_t *
+spaces_mixer_create(unsigned n, int channels, int bitrate)
+{
+    spaces_mixer_t  *mixer;
+
+    mixer = calloc(1, sizeof(spaces_mixer_t)
+                      + n * sizeof(spaces_mixer_speaker_t));
+    if (mixer == NULL) {
+        return NULL;
+    }
+
+    mixer->n = n;
+    mixer->channels = channels;
+    mixer->bitrate = bitrate;
+
+    mixer->sum = spaces_mixer_buffer(mixer, SPACES_MIXER_FRAME);
+    mixer->out = spaces_mixer_buffer(mixer, SPACES_MIXER_FRAME);
+    mixer->mix.encoder = spaces_mixer_encoder(mixer);
+    mixer->mix.granule = -1;
+
+    if (mixer->sum == NULL || mixer->out == NULL
+        || mixer->mix.encoder == NULL)
+    {
+        spaces_mixer_destroy(mixer);
+        return NULL;
+    }
+
+    return mixer;
+}
+
+
+void
+spaces_mixer_destroy(spaces_mixer_t *mixer)
+{
+    unsigned                 i;
+    spaces_mixer_speaker_t  *speaker;
+
+    if (mixer == NULL) {
+        return;
+    }
+
+    for (i = 0; i < mixer->n; i++) {
+        speaker = &mixer->speakers[i];
+
+        opus_decoder_destroy(speaker->decoder);
+        opus_encoder_destroy(speaker->returns.encoder);
+        free(speaker->pcm);
+        free(speaker->frame);
+    }
+
+    opus_encoder_destroy(mixer->mix.encoder);
+    free(mixer->sum);
+    free(mixer->out);
+    free(mixer);
+}
+
+
+int
+spaces_mixer_reserve(spaces_mixer_t *mixer, unsigned i, int returns)
+{
+    int                      rc;
+    spaces_mixer_speaker_t  *speaker;
+
+    speaker = &mixer->speakers[i];
+
+    if (speaker->decoder == NULL) {
+        speaker->decoder = opus_decoder_create(SPACES_OPUS_RATE,
+                                               mixer->channels, &rc);
+    }
+
+    if (speaker->pcm == NULL) {
+        speaker->pcm = spaces_mixer_buffer(mixer, SPACES_MIXER_WARM
+                                                  + SPACES_OPUS_MAX_DURATION);
+        speaker->begin = SPACES_MIXER_WARM;
+        speaker->end = SPACES_MIXER_WARM;
+    }
+
+    if (speaker->frame == NULL) {
+        speaker->frame = spaces_mixer_buffer(mixer, SPACES_MIXER_FRAME);
+    }
+
+    if (returns && speaker->returns.encoder == NULL) {
+        speaker->returns.encoder = spaces_mixer_encoder(mixer);
+        speaker->returns.granule = -1;
+    }
+
+    return (speaker->decoder && speaker->pcm && speaker->frame
+            && (!returns || speaker->returns.encoder)) ? 0 : -1;
+}
+
+
+/*
+ * Of the modes of Opus this one has the shortest look-ahead, 2.5 ms: by so
+ * much the mix is later than what is passed through.
+ */
+
+static OpusEncoder *
+spaces_mixer_encoder(const spaces_mixer_t *mixer)
+{
+    int           rc;
+    OpusEncoder  *encoder;
+
+    encoder = opus_encoder_create(SPACES_OPUS_RATE, mixer->channels,
+                                  OPUS_APPLICATION_RESTRICTED_LOWDELAY, &rc);
+    if (encoder == NULL) {
+        return NULL;
+    }
+
+    (void) opus_encoder_ctl(encoder, OPUS_SET_BITRATE(mixer->bitrate));
+    (void) opus_encoder_ctl(encoder,
+                            OPUS_SET_COMPLEXITY(SPACES_MIXER_COMPLEXITY));
+    return encoder;
+}
+
+
+static float *
+spaces_mixer_buffer(const spaces_mixer_t *mixer, size_t samples)
+{
+    return calloc(samples * mixer->channels, sizeof(float));
+}
+
+
+int
+spaces_mixer_follows(const spaces_mixer_t *mixer, unsigned i, uint64_t place)
+{
+    return mixer->speakers[i].place == place;
+}
+
+
+void
+spaces_mixer_restart(spaces_mixer_t *mixer, unsigned i, int gain,
+    uint64_t place)
+{
+    spaces_mixer_speaker_t  *speaker;
+
+    speaker = &mixer->speakers[i];
+
+    (void) opus_decoder_ctl(speaker->decoder, OPUS_RESET_STATE);
+    (void) opus_decoder_ctl(speaker->decoder, OPUS_SET_GAIN(gain));
+
+    memset(speaker->pcm, 0,
+           SPACES_MIXER_WARM * mixer->channels * sizeof(float));
+
+    speaker->place = place;
+    speaker->begin = SPACES_MIXER_WARM;
+    speaker->end = SPACES_MIXER_WARM;
+}
+
+
+void
+spaces_mixer_decode(spaces_mixer_t *mixer, unsigned i, const uint8_t *data,
+    size_t len, int duration, uint64_t place)
+{
+    int                      n;
+    float                   *pcm;
+    spaces_mixer_speaker_t  *speaker;
+
+    speaker = &mixer->speakers[i];
+
+    /* an encoder that begins, begins with what was before */
+
+    memmove(speaker->pcm,
+            speaker->pcm + (speaker->end - SPACES_MIXER_WARM)
+                           * mixer->channels,
+            SPACES_MIXER_WARM * mixer->channels * sizeof(float));
+
+    pcm = speaker->pcm + SPACES_MIXER_WARM * mixer->channels;
+
+    n = opus_decode_float(speaker->decoder, data, (opus_int32) len, pcm,
+                          duration, 0);
+
+    if (n < duration) {
+        n = n < 0 ? 0 : n;
+        memset(pcm + n * mixer->channels, 0,
+               (duration - n) * mixer->channels * sizeof(float));
+    }
+
+    speaker->place = place;
+    speaker->begin = SPACES_MIXER_WARM;
+    speaker->end = SPACES_MIXER_WARM + duration;
+}
+
+
+void
+spaces_mixer_conceal(spaces_mixer_t *mixer, unsigned i, int duration)
+{
+    spaces_mixer_decode(mixer, i, NULL, 0, duration,
+                        mixer->speakers[i].place);
+}
+
+
+void
+spaces_mixer_keep(spaces_mixer_t *mixer, unsigned i, int samples)
+{
+    spaces_mixer_speaker_t  *speaker;
+
+    speaker = &mixer->speakers[i];
+
+    speaker->begin = speaker->end - samples;
+
+    if (speaker->begin < SPACES_MIXER_WARM) {
+        speaker->begin = SPACES_MIXER_WARM;
+    }
+}
+
+
+void
+spaces_mixer_begin(spaces_mixer_t *mixer)
+{
+    unsigned  i;
+
+    for (i = 0; i < mixer->n; i++) {
+        mixer->speakers[i].heard = 0;
+    }
+
+    memset(mixer->sum, 0,
+           SPACES_MIXER_FRAME * mixer->channels * sizeof(float));
+}
+
+
+void
+spaces_mixer_pull(spaces_mixer_t *mixer, unsigned i, int at, int samples)
+{
+    int                      k;
+    float                   *from, *sum, *frame;
+    spaces_mixer_speaker_t  *speaker;
+
+    speaker = &mixer->speakers[i];
+
+    if (samples > speaker->end - speaker->begin) {
+        samples = speaker->end - speaker->begin;
+    }
+
+    if (!speaker->heard) {
+        speaker->heard = 1;
+        memset(speaker->frame, 0,
+               SPACES_MIXER_FRAME * mixer->channels * sizeof(float));
+    }
+
+    from = speaker->pcm + speaker->begin * mixer->channels;
+    sum = mixer->sum + at * mixer->channels;
+    frame = speaker->frame + at * mixer->channels;
+
+    for (k = 0; k < samples * mixer->channels; k++) {
+        frame[k] = from[k];
+        sum[k] += from[k];
+    }
+
+    speaker->begin += samples;
+}
+
+
+int
+spaces_mixer_encode(spaces_mixer_t *mixer, int64_t granule, int samples,
+    int before, uint8_t *out)
+{
+    if (mixer->mix.granule != granule) {
+        spaces_mixer_output_begin(mixer, &mixer->mix, before);
+    }
+
+    memcpy(mixer->out, mixer->sum,
+           samples * mixer->channels * sizeof(float));
+
+    return spaces_mixer_output(mixer, &mixer->mix, granule, samples, out);
+}
+
+
+int
+spaces_mixer_encode_without(spaces_mixer_t *mixer, unsigned i,
+    int64_t granule, int samples, uint8_t *out)
+{
+    int                      k;
+    spaces_mixer_speaker_t  *speaker;
+
+    speaker = &mixer->speakers[i];
+
+    if (speaker->returns.granule != granule) {
+        spaces_mixer_output_begin(mixer, &speaker->returns, -1);
+    }
+
+    for (k = 0; k < samples * mixer->channels; k++) {
+        mixer->out[k] = mixer->sum[k]
+                        - (speaker->heard ? speaker->frame[k] : 0);
+    }
+
+    return spaces_mixer_output(mixer, &speaker->returns, granule, samples,
+                               out);
+}
+
+
+/*
+ * An encoder that takes over from packets that were passed through begins with
+ * the audio that those left in the listeners' decoders.
+ */
+
+static void
+spaces_mixer_output_begin(spaces_mixer_t *mixer,
+    spaces_mixer_output_t *output, int before)
+{
+    int                      k;
+    float                   *pcm;
+    uint8_t                  scrap[SPACES_MIXER_MAX_PACKET];
+    spaces_mixer_speaker_t  *speaker;
+
+    (void) opus_encoder_ctl(output->encoder, OPUS_RESET_STATE);
+
+    output->gain = 1;
+    output->clip[0] = 0;
+    output->clip[1] = 0;
+
+    if (before < 0) {
+        return;
+    }
+
+    speaker = &mixer->speakers[before];
+
+    if (speaker->pcm == NULL) {
+        return;
+    }
+
+    /* the samples before those of its packet at hand */
+
+    for (k = 0; k < SPACES_MIXER_WARM; k += SPACES_MIXER_FRAME) {
+        pcm = speaker->pcm + k * mixer->channels;
+
+        if (opus_encode_float(output->encoder, pcm, SPACES_MIXER_FRAME, scrap,
+                              sizeof(scrap))
+            < 0)
+        {
+            return;
+        }
+    }
+}
+
+
+static int
+spaces_mixer_output(spaces_mixer_t *mixer, spaces_mixer_output_t *output,
+    int64_t granule, int samples, uint8_t *out)
+{
+    int  len;
+
+    spaces_mixer_limit(mixer, output, samples);
+
+    len = opus_encode_float(output->encoder, mixer->out, samples, out,
+                            SPACES_MIXER_MAX_PACKET);
+
+    output->granule = granule + samples;
+
+    return len > 0 ? len : 0;
+}
+
+
+/*
+ * The gain goes down within a block to what its peak and the next one's allow,
+ * and comes back slowly; what a sudden peak has left is clipped softly.
+ */
+
+static void
+spaces_mixer_limit(spaces_mixer_t *mixer, spaces_mixer_output_t *output,
+    int samples)
+{
+    int     i, k, n;
+    float   peak, gain, target, step, *pcm;
+
+    n = SPACES_MIXER_BLOCK * mixer->channels;
+    gain = output->gain;
+
+    for (i = 0; i < samples / SPACES_MIXER_BLOCK; i++) {
+
+        pcm = mixer->out + i * n;
+        peak = 0;
+
+        for (k = 0; k < n; k++) {
+            peak = fmaxf(peak, fabsf(pcm[k]));
+        }
+
+        target = peak > SPACES_MIXER_CEILING ? SPACES_MIXER_CEILING / peak
+                                             : 1;
+
+        if (target > gain) {
+            target = fminf(target, gain * SPACES_MIXER_RELEASE);
+        }
+
+        if (gain == 1 && target == 1) {
+            continue;
+        }
+
+        step = (target - gain) / n;
+
+        for (k = 0; k < n; k++) {
+            gain += step;
+            pcm[k] *= gain;
+        }
+
+        gain = target;
+    }
+
+    output->gain = gain;
+
+    opus_pcm_soft_clip(mixer->out, samples, mixer->channels, output->clip);
+}

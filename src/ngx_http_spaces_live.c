@@ -1,0 +1,804 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ *
+ * Listening live, over HTTP and WebSocket, and events alone.
+ */
+
+
+#include "ngx_http_spaces_feed.h"
+#include "ngx_http_spaces_handlers.h"
+#include "ngx_http_spaces_store.h"
+#include "ngx_http_spaces_websocket.h"
+
+
+/* audio that a player is given to begin with, ms */
+#define NGX_HTTP_SPACES_BURST     1000
+
+/* how far back anybody may go; in what is recorded further, ms */
+#define NGX_HTTP_SPACES_BACK      16000
+
+/* what a listener's socket may hold of what is past already, bytes */
+#define NGX_HTTP_SPACES_SNDBUF    65536
+
+/* of one write through nginx's filters, bytes */
+#define NGX_HTTP_SPACES_FILTERED  16384
+
+/* a listener has nothing to say */
+#define NGX_HTTP_SPACES_SAYS      1024
+
+
+typedef struct {
+    ngx_http_spaces_listener_t    listener;
+    ngx_http_request_t           *request;
+    ngx_http_spaces_websocket_t  *ws;
+    ngx_chain_t                  *free;      /* through the filters */
+    ngx_chain_t                  *busy;
+    unsigned                      filtered:1;
+    unsigned                      done:1;
+} ngx_http_spaces_live_t;
+
+
+static ngx_int_t ngx_http_spaces_live_loaded(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_live_state(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_live_from(ngx_http_request_t *r,
+    int64_t *back);
+static ngx_int_t ngx_http_spaces_events_loaded(ngx_http_request_t *r);
+static json_t *ngx_http_spaces_live_hello(ngx_http_request_t *r);
+
+static ngx_http_spaces_live_t *ngx_http_spaces_live_create(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_live_http(ngx_http_request_t *r,
+    const char *type, ngx_http_spaces_form_e form, int64_t back,
+    json_t *hello);
+static ngx_int_t ngx_http_spaces_live_websocket(ngx_http_request_t *r,
+    ngx_uint_t protocol, int64_t back);
+static ngx_int_t ngx_http_spaces_live_join(ngx_http_spaces_live_t *live,
+    int64_t back, json_t *hello);
+
+static ssize_t ngx_http_spaces_live_send(ngx_http_spaces_listener_t *listener,
+    u_char *p, size_t len);
+static ssize_t ngx_http_spaces_live_filter(
+    ngx_http_spaces_listener_t *listener, u_char *p, size_t len);
+static ngx_uint_t ngx_http_spaces_live_ready(
+    ngx_http_spaces_listener_t *listener);
+static void ngx_http_spaces_live_check(ngx_http_spaces_listener_t *listener,
+    int64_t now);
+static void ngx_http_spaces_live_ended(ngx_http_spaces_listener_t *listener,
+    ngx_uint_t lost);
+static void ngx_http_spaces_live_write(ngx_http_request_t *r);
+
+static void ngx_http_spaces_live_message(void *data, ngx_uint_t binary,
+    u_char *p, size_t len);
+static void ngx_http_spaces_live_writable(void *data);
+static void ngx_http_spaces_live_closed(void *data);
+
+static void ngx_http_spaces_live_cleanup(void *data);
+
+
+static ngx_str_t  ngx_http_spaces_live_protocols[] = {
+    ngx_string("spaces.opus.v1"),
+    ngx_string("spaces.ogg.v1"),
+    ngx_null_string
+};
+
+
+static ngx_http_spaces_listener_handlers_t  ngx_http_spaces_live_direct = {
+    ngx_http_spaces_live_send,
+    NULL,
+    ngx_http_spaces_live_ended,
+    NULL
+};
+
+
+static ngx_http_spaces_listener_handlers_t  ngx_http_spaces_live_filtered = {
+    ngx_http_spaces_live_filter,
+    NULL,
+    ngx_http_spaces_live_ended,
+    NULL
+};
+
+
+static ngx_http_spaces_listener_handlers_t  ngx_http_spaces_live_framed = {
+    ngx_http_spaces_live_send,
+    ngx_http_spaces_live_ready,
+    ngx_http_spaces_live_ended,
+    ngx_http_spaces_live_check
+};
+
+
+static ngx_http_spaces_websocket_handlers_t
+    ngx_http_spaces_live_websocket_handlers =
+{
+    ngx_http_spaces_live_message,
+    ngx_http_spaces_live_writable,
+    ngx_http_spaces_live_closed
+};
+
+
+ngx_int_t
+ngx_http_spaces_live_handler(ngx_http_request_t *r)
+{
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+
+        if (ngx_http_spaces_header_cstr(r, "Allow", "GET, HEAD") != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_METHOD,
+                                       "listen with GET");
+    }
+
+    if (ngx_http_spaces_identify(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_begin(r,
+                         ngx_http_spaces_load(r, ngx_http_spaces_live_loaded));
+}
+
+
+static ngx_int_t
+ngx_http_spaces_live_loaded(ngx_http_request_t *r)
+{
+    int64_t                 back;
+    ngx_int_t               rc;
+    ngx_uint_t              protocol, websocket;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    rc = ngx_http_spaces_require_hearing(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    rc = ngx_http_spaces_live_from(r, &back);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    protocol = 0;
+    websocket = ngx_http_spaces_websocket_wanted(r);
+
+    if (websocket) {
+        rc = ngx_http_spaces_require_own_origin(r);
+
+        if (rc == NGX_DECLINED) {
+            rc = ngx_http_spaces_websocket_accept(r,
+                                  ngx_http_spaces_live_protocols, &protocol);
+        }
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
+
+    rc = ngx_http_spaces_live_state(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    if (ngx_http_spaces_header_cstr(r, "Spaces-Recording",
+                                    ctx->space->record ? "on" : "off")
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (websocket) {
+        return ngx_http_spaces_live_websocket(r, protocol,
+                                              back < 0 ? 0 : back);
+    }
+
+    return ngx_http_spaces_live_http(r, "audio/ogg", ngx_http_spaces_form_ogg,
+                                     back < 0 ? NGX_HTTP_SPACES_BURST : back,
+                                     NULL);
+}
+
+
+/* only what is live, and here */
+
+static ngx_int_t
+ngx_http_spaces_live_state(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ctx->space->state == NGX_HTTP_SPACES_SCHEDULED
+        || (ctx->in_room
+            && ctx->room.state == NGX_HTTP_SPACES_ROOM_STARTING))
+    {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_LIVE,
+                                       "the host has not begun yet; "
+                                       "\"/events\" tells when");
+    }
+
+    if (ctx->space->state == NGX_HTTP_SPACES_ENDED
+        || (ctx->in_room && ctx->room.state != NGX_HTTP_SPACES_ROOM_LIVE))
+    {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_OVER,
+                                       "what was recorded is at \"/replay\"");
+    }
+
+    if (!ctx->in_room) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
+                                       "the Space is live on node \"%V\", "
+                                       "listen there", &ctx->space->node);
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* "from": so many seconds back, or the start; -1 without it */
+
+static ngx_int_t
+ngx_http_spaces_live_from(ngx_http_request_t *r, int64_t *back)
+{
+    ngx_int_t               n;
+    ngx_str_t               value;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    *back = -1;
+
+    if (ngx_http_arg(r, (u_char *) "from", 4, &value) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (value.len == 5 && ngx_strncmp(value.data, "start", 5) == 0) {
+        *back = NGX_HTTP_SPACES_FROM_START;
+
+    } else {
+        n = (value.len > 1 && value.len < 10 && value.data[0] == '-')
+            ? ngx_atoi(value.data + 1, value.len - 1) : NGX_ERROR;
+
+        if (n == NGX_ERROR) {
+            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
+                                           "\"from\" is \"start\", or a "
+                                           "number of seconds such as "
+                                           "\"-16\"");
+        }
+
+        *back = (int64_t) n * 1000;
+    }
+
+    if (!ctx->space->record && *back > NGX_HTTP_SPACES_BACK) {
+        *back = NGX_HTTP_SPACES_BACK;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_spaces_events_handler(ngx_http_request_t *r)
+{
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+
+        if (ngx_http_spaces_header_cstr(r, "Allow", "GET, HEAD") != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_METHOD,
+                                       "events come with GET");
+    }
+
+    if (ngx_http_spaces_identify(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_begin(r,
+                       ngx_http_spaces_load(r, ngx_http_spaces_events_loaded));
+}
+
+
+static ngx_int_t
+ngx_http_spaces_events_loaded(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    rc = ngx_http_spaces_require_hearing(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ctx->space->state == NGX_HTTP_SPACES_ENDED) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_OVER,
+                                       "nothing happens in it any more");
+    }
+
+    return ngx_http_spaces_live_http(r, "text/event-stream",
+                                     ngx_http_spaces_form_sse, 0,
+                                     ngx_http_spaces_live_hello(r));
+}
+
+
+static json_t *
+ngx_http_spaces_live_hello(ngx_http_request_t *r)
+{
+    ngx_str_t              *role;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    static ngx_str_t  listener = ngx_string("listener");
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    role = ctx->role < NGX_HTTP_SPACES_SPEAKER
+           ? &listener : &ngx_http_spaces_roles[ctx->role];
+
+    return json_pack("{s:o, s:b, s:o}",
+                     "role", ngx_http_spaces_json_string(role),
+                     "recording", (int) ctx->space->record,
+                     "space", ngx_http_spaces_describe(r, ctx->space,
+                                      ctx->role == NGX_HTTP_SPACES_HOST));
+}
+
+
+static ngx_http_spaces_live_t *
+ngx_http_spaces_live_create(ngx_http_request_t *r)
+{
+    ngx_http_cleanup_t      *cln;
+    ngx_http_spaces_ctx_t   *ctx;
+    ngx_http_spaces_live_t  *live;
+
+    live = ngx_pcalloc(r->pool, sizeof(ngx_http_spaces_live_t));
+    if (live == NULL) {
+        return NULL;
+    }
+
+    /* of the request, not of its pool: there is a connection to write to */
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_spaces_live_cleanup;
+    cln->data = live;
+
+    live->request = r;
+    live->listener.data = live;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    ctx->data = live;
+
+    return live;
+}
+
+
+/* takes over the reference to "hello" */
+
+static ngx_int_t
+ngx_http_spaces_live_http(ngx_http_request_t *r, const char *type,
+    ngx_http_spaces_form_e form, int64_t back, json_t *hello)
+{
+    int                      size;
+    ngx_int_t                rc;
+    ngx_uint_t               filtered;
+    ngx_connection_t        *c;
+    ngx_http_spaces_live_t  *live;
+
+    c = r->connection;
+
+    /* a filter that would change the body has no say: it changes at any time */
+
+    r->gzip_tested = 1;
+    r->gzip_ok = 0;
+
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_type.data = (u_char *) type;
+    r->headers_out.content_type.len = ngx_strlen(type);
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+
+    live = NULL;
+
+    if (ngx_http_spaces_header_private(r) != NGX_OK
+        || ngx_http_spaces_header_cstr(r, "X-Accel-Buffering", "no") != NGX_OK
+        || (live = ngx_http_spaces_live_create(r)) == NULL)
+    {
+        json_decref(hello);
+        return NGX_ERROR;
+    }
+
+    filtered = (r != r->main);
+
+#if (NGX_HTTP_V2)
+    filtered = filtered || r->stream;
+#endif
+
+    if (!filtered) {
+        ngx_http_spaces_own_connection(r);
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        json_decref(hello);
+        return rc;
+    }
+
+    rc = ngx_http_send_special(r, NGX_HTTP_FLUSH);
+
+    if (rc == NGX_ERROR) {
+        json_decref(hello);
+        return NGX_ERROR;
+    }
+
+    live->filtered = filtered;
+    live->listener.handlers = filtered ? &ngx_http_spaces_live_filtered
+                                       : &ngx_http_spaces_live_direct;
+    live->listener.form = form + ((!filtered && r->chunked) ? 1 : 0);
+    live->listener.counts = (form == ngx_http_spaces_form_ogg);
+
+    if (!filtered && back <= NGX_HTTP_SPACES_BACK) {
+
+        size = NGX_HTTP_SPACES_SNDBUF;
+
+        (void) setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, (const void *) &size,
+                          sizeof(int));
+    }
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_spaces_live_write;
+
+    rc = ngx_http_spaces_live_join(live, back, hello);
+
+    json_decref(hello);
+
+    if (rc != NGX_DONE) {
+        return NGX_ERROR;
+    }
+
+    ngx_post_event(c->write, &ngx_posted_events);
+
+    return NGX_HTTP_SPACES_LATER;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_live_websocket(ngx_http_request_t *r, ngx_uint_t protocol,
+    int64_t back)
+{
+    json_t                  *hello;
+    ngx_int_t                rc;
+    ngx_http_spaces_live_t  *live;
+
+    live = ngx_http_spaces_live_create(r);
+    if (live == NULL) {
+        return NGX_ERROR;
+    }
+
+    live->ws = ngx_http_spaces_websocket_open(r,
+                                   &ngx_http_spaces_live_protocols[protocol],
+                                   NGX_HTTP_SPACES_SAYS,
+                                   &ngx_http_spaces_live_websocket_handlers,
+                                   live);
+    if (live->ws == NULL) {
+        return NGX_ERROR;
+    }
+
+    live->listener.handlers = &ngx_http_spaces_live_framed;
+    live->listener.form = protocol ? ngx_http_spaces_form_ws_ogg
+                                   : ngx_http_spaces_form_ws_opus;
+    live->listener.counts = 1;
+
+    hello = ngx_http_spaces_live_hello(r);
+
+    rc = ngx_http_spaces_live_join(live, back, hello);
+
+    json_decref(hello);
+
+    if (rc != NGX_DONE) {
+        return NGX_ERROR;
+    }
+
+    return NGX_HTTP_SPACES_LATER;
+}
+
+
+/* NGX_DONE, or it ended between the look at it and this */
+
+static ngx_int_t
+ngx_http_spaces_live_join(ngx_http_spaces_live_t *live, int64_t back,
+    json_t *hello)
+{
+    ngx_http_request_t           *r;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    r = live->request;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    if (ngx_http_spaces_feed_join(smcf, &ctx->id, &live->listener, back,
+                                  hello)
+        != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "space %V ended as a listener came, or memory is short",
+                      &ctx->id);
+        return NGX_ERROR;
+    }
+
+    return NGX_DONE;
+}
+
+
+/* behind nginx's filters: its headers first, if they are still there */
+
+static ssize_t
+ngx_http_spaces_live_send(ngx_http_spaces_listener_t *listener, u_char *p,
+    size_t len)
+{
+    ssize_t                  n;
+    ngx_connection_t        *c;
+    ngx_http_spaces_live_t  *live;
+
+    live = listener->data;
+    c = live->request->connection;
+
+    if (!c->write->ready || c->buffered) {
+        return NGX_AGAIN;
+    }
+
+    n = c->send(c, p, len);
+
+    if (n > 0) {
+        c->sent += n;
+        return n;
+    }
+
+    if (n == NGX_ERROR) {
+        c->error = 1;
+        return NGX_ERROR;
+    }
+
+    if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return NGX_AGAIN;
+}
+
+
+/* HTTP/2 frames what it sends: one buffer at a time, of its own */
+
+static ssize_t
+ngx_http_spaces_live_filter(ngx_http_spaces_listener_t *listener, u_char *p,
+    size_t len)
+{
+    ngx_int_t                rc;
+    ngx_buf_t               *b;
+    ngx_chain_t             *out, *cl;
+    ngx_http_request_t      *r;
+    ngx_http_spaces_live_t  *live;
+
+    live = listener->data;
+    r = live->request;
+
+    if (live->busy) {
+        return NGX_AGAIN;
+    }
+
+    len = ngx_min(len, NGX_HTTP_SPACES_FILTERED);
+
+    cl = ngx_chain_get_free_buf(r->pool, &live->free);
+    if (cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    b = cl->buf;
+
+    if (b->start == NULL) {
+        b->start = ngx_palloc(r->pool, NGX_HTTP_SPACES_FILTERED);
+        if (b->start == NULL) {
+            return NGX_ERROR;
+        }
+
+        b->end = b->start + NGX_HTTP_SPACES_FILTERED;
+    }
+
+    b->pos = b->start;
+    b->last = ngx_cpymem(b->start, p, len);
+    b->temporary = 1;
+    b->flush = 1;
+    b->tag = (ngx_buf_tag_t) &ngx_http_spaces_module;
+
+    out = cl;
+    out->next = NULL;
+
+    rc = ngx_http_output_filter(r, out);
+
+    ngx_chain_update_chains(r->pool, &live->free, &live->busy, &out,
+                            (ngx_buf_tag_t) &ngx_http_spaces_module);
+
+    return rc == NGX_ERROR ? NGX_ERROR : (ssize_t) len;
+}
+
+
+static ngx_uint_t
+ngx_http_spaces_live_ready(ngx_http_spaces_listener_t *listener)
+{
+    ngx_http_spaces_live_t  *live;
+
+    live = listener->data;
+
+    /* what WebSocket has to say itself goes between whole frames */
+
+    return ngx_http_spaces_websocket_backlog(live->ws) == 0
+           || !ngx_http_spaces_listener_is_even(listener);
+}
+
+
+static void
+ngx_http_spaces_live_check(ngx_http_spaces_listener_t *listener, int64_t now)
+{
+    ngx_http_spaces_live_t  *live;
+
+    live = listener->data;
+
+    if (ngx_http_spaces_listener_is_even(listener)) {
+        ngx_http_spaces_websocket_check(live->ws, now);
+    }
+}
+
+
+static void
+ngx_http_spaces_live_ended(ngx_http_spaces_listener_t *listener,
+    ngx_uint_t lost)
+{
+    ngx_int_t                rc;
+    ngx_connection_t        *c;
+    ngx_http_request_t      *r;
+    ngx_http_spaces_live_t  *live;
+
+    live = listener->data;
+    r = live->request;
+    c = r->connection;
+
+    live->done = 1;
+
+    if (live->ws && !lost) {
+        ngx_http_spaces_websocket_close(live->ws, NGX_HTTP_SPACES_WS_ENDED,
+                                        "the Space has ended");
+        return;
+    }
+
+    if (lost && !c->error) {
+        ngx_log_error(NGX_LOG_INFO, c->log, 0,
+                      "a listener was too slow: its connection is closed");
+    }
+
+    rc = lost ? NGX_ERROR : NGX_OK;
+
+    if (live->filtered && !lost) {
+        rc = ngx_http_send_special(r, NGX_HTTP_LAST);
+    }
+
+    ngx_http_finalize_request(r, rc);
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* the connection takes more: what the filters hold first */
+
+static void
+ngx_http_spaces_live_write(ngx_http_request_t *r)
+{
+    ngx_chain_t             *out;
+    ngx_connection_t        *c;
+    ngx_http_spaces_ctx_t   *ctx;
+    ngx_http_spaces_live_t  *live;
+
+    c = r->connection;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    live = ctx->data;
+
+    if (r->buffered || c->buffered || live->busy) {
+
+        if (ngx_http_output_filter(r, NULL) == NGX_ERROR) {
+            ngx_http_finalize_request(r, NGX_ERROR);
+            return;
+        }
+
+        out = NULL;
+
+        ngx_chain_update_chains(r->pool, &live->free, &live->busy, &out,
+                                (ngx_buf_tag_t) &ngx_http_spaces_module);
+    }
+
+    if (c->buffered || live->busy) {
+
+        if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+            ngx_http_finalize_request(r, NGX_ERROR);
+        }
+
+        return;
+    }
+
+    ngx_http_spaces_listener_go_on(&live->listener);
+}
+
+
+static void
+ngx_http_spaces_live_message(void *data, ngx_uint_t binary, u_char *p,
+    size_t len)
+{
+    ngx_http_spaces_live_t *live = data;
+
+    if (live->done) {
+        return;
+    }
+
+    live->done = 1;
+
+    ngx_log_error(NGX_LOG_INFO, live->request->connection->log, 0,
+                  "a listener sent a message: its connection is closed");
+
+    ngx_http_spaces_feed_leave(&live->listener);
+    ngx_http_spaces_websocket_close(live->ws, NGX_HTTP_SPACES_WS_REFUSED,
+                                    "listeners have nothing to say here");
+}
+
+
+static void
+ngx_http_spaces_live_writable(void *data)
+{
+    ngx_http_spaces_live_t *live = data;
+
+    ngx_http_spaces_listener_go_on(&live->listener);
+}
+
+
+static void
+ngx_http_spaces_live_closed(void *data)
+{
+    ngx_http_spaces_live_t *live = data;
+
+    live->done = 1;
+
+    ngx_http_finalize_request(live->request, NGX_OK);
+}
+
+
+/* a worker that has to go says so, if it isn't in the middle of something */
+
+static void
+ngx_http_spaces_live_cleanup(void *data)
+{
+    ngx_connection_t        *c;
+    ngx_http_spaces_live_t  *live = data;
+
+    static u_char  last_chunk[] = "0\r\n\r\n";
+
+    c = live->request->connection;
+
+    if (c->close && !live->done && live->listener.feed
+        && ngx_http_spaces_listener_is_even(&live->listener))
+    {
+        if (live->ws) {
+            ngx_http_spaces_websocket_close(live->ws, NGX_HTTP_SPACES_WS_AGAIN,
+                                            "this server restarts");
+
+        } else if (live->listener.form == ngx_http_spaces_form_ogg_chunked
+                   || live->listener.form == ngx_http_spaces_form_sse_chunked)
+        {
+            (void) c->send(c, last_chunk, sizeof(last_chunk) - 1);
+        }
+    }
+
+    live->done = 1;
+
+    ngx_http_spaces_feed_leave(&live->listener);
+}

@@ -1,0 +1,171 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ */
+
+
+#include "ngx_http_spaces_tick.h"
+#include "ngx_http_spaces_space.h"
+
+
+#define NGX_HTTP_SPACES_TICK_STEPS  4
+
+/* without anything to do, ms */
+#define NGX_HTTP_SPACES_TICK_IDLE   250
+
+
+typedef struct {
+    ngx_http_spaces_step_tick_pt   handler;
+    void                          *data;
+} ngx_http_spaces_tick_step_t;
+
+
+struct ngx_http_spaces_tick_s {
+    ngx_http_spaces_main_conf_t   *smcf;
+    ngx_http_spaces_tick_step_t    steps[NGX_HTTP_SPACES_TICK_STEPS];
+    ngx_uint_t                     nsteps;
+    ngx_queue_t                    waiters;
+    ngx_queue_t                   *next;       /* waiter to be asked */
+    ngx_event_t                    event;
+    unsigned                       running:1;
+};
+
+
+static void ngx_http_spaces_tick_handler(ngx_event_t *ev);
+static void ngx_http_spaces_tick_again(ngx_http_spaces_tick_t *tick,
+    ngx_uint_t busy);
+
+
+ngx_http_spaces_tick_t *
+ngx_http_spaces_tick_create(ngx_http_spaces_main_conf_t *smcf)
+{
+    ngx_http_spaces_tick_t  *tick;
+
+    tick = ngx_pcalloc(ngx_cycle->pool, sizeof(ngx_http_spaces_tick_t));
+    if (tick == NULL) {
+        return NULL;
+    }
+
+    tick->smcf = smcf;
+
+    ngx_queue_init(&tick->waiters);
+
+    tick->event.handler = ngx_http_spaces_tick_handler;
+    tick->event.data = tick;
+    tick->event.log = ngx_cycle->log;
+
+    ngx_http_spaces_tick_again(tick, 0);
+
+    return tick;
+}
+
+
+void
+ngx_http_spaces_tick_add(ngx_http_spaces_tick_t *tick,
+    ngx_http_spaces_step_tick_pt handler, void *data)
+{
+    tick->steps[tick->nsteps].handler = handler;
+    tick->steps[tick->nsteps].data = data;
+    tick->nsteps++;
+}
+
+
+void
+ngx_http_spaces_tick_soon(ngx_http_spaces_tick_t *tick)
+{
+    if (!tick->running) {
+        ngx_http_spaces_tick_again(tick, 1);
+    }
+}
+
+
+void
+ngx_http_spaces_wait(ngx_http_spaces_tick_t *tick,
+    ngx_http_spaces_waiter_t *waiter)
+{
+    ngx_queue_insert_tail(&tick->waiters, &waiter->queue);
+    ngx_http_spaces_tick_soon(tick);
+}
+
+
+void
+ngx_http_spaces_stop_waiting(ngx_http_spaces_waiter_t *waiter)
+{
+    ngx_http_spaces_tick_t       *tick;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    smcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_spaces_module);
+    tick = smcf->tick;
+
+    if (tick->next == &waiter->queue) {
+        tick->next = ngx_queue_next(&waiter->queue);
+    }
+
+    ngx_queue_remove(&waiter->queue);
+}
+
+
+static void
+ngx_http_spaces_tick_handler(ngx_event_t *ev)
+{
+    int64_t                    now;
+    ngx_uint_t                 i, busy;
+    ngx_queue_t               *q;
+    ngx_http_spaces_tick_t    *tick = ev->data;
+    ngx_http_spaces_waiter_t  *waiter;
+
+    now = ngx_http_spaces_monotonic();
+    busy = 0;
+
+    tick->running = 1;
+
+    for (i = 0; i < tick->nsteps; i++) {
+
+        if (tick->steps[i].handler(tick->steps[i].data, now)) {
+            busy = 1;
+        }
+    }
+
+    for (q = ngx_queue_head(&tick->waiters);
+         q != ngx_queue_sentinel(&tick->waiters);
+         q = tick->next)
+    {
+        tick->next = ngx_queue_next(q);
+
+        waiter = ngx_queue_data(q, ngx_http_spaces_waiter_t, queue);
+        waiter->handler(waiter);
+    }
+
+    tick->next = NULL;
+    tick->running = 0;
+
+    ngx_http_spaces_tick_again(tick, busy);
+}
+
+
+/* at multiples of 20 ms of the clock that all share: late ones don't drift */
+
+static void
+ngx_http_spaces_tick_again(ngx_http_spaces_tick_t *tick, ngx_uint_t busy)
+{
+    ngx_msec_t  delay;
+
+    if (tick->event.timer_set) {
+        ngx_del_timer(&tick->event);
+    }
+
+    /* a leaving worker stays for those who wait, and for no other */
+
+    tick->event.cancelable = ngx_queue_empty(&tick->waiters);
+
+    if (!busy && ngx_queue_empty(&tick->waiters)) {
+        delay = NGX_HTTP_SPACES_TICK_IDLE;
+
+    } else {
+        delay = NGX_HTTP_SPACES_TICK
+                - ngx_http_spaces_monotonic() % NGX_HTTP_SPACES_TICK;
+    }
+
+    ngx_add_timer(&tick->event, delay);
+}

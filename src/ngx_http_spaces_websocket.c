@@ -1,0 +1,632 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ */
+
+
+#include "ngx_http_spaces_websocket.h"
+
+#include <openssl/evp.h>
+#include <wslay/wslay.h>
+
+
+/* a peer silent for so long is asked, and after as long again given up, ms */
+#define NGX_HTTP_SPACES_WS_SILENT  20000
+
+/* how long the frame of the end may take to be sent, ms */
+#define NGX_HTTP_SPACES_WS_CLOSE   5000
+
+
+struct ngx_http_spaces_websocket_s {
+    ngx_http_request_t                    *request;
+    wslay_event_context_ptr                ctx;
+    ngx_http_spaces_websocket_handlers_t  *handlers;
+    void                                  *data;
+
+    int64_t                                heard;     /* ms, monotonic */
+    unsigned                               held:1;
+    unsigned                               asked:1;
+    unsigned                               closing:1;
+    unsigned                               over:1;
+    unsigned                               reading:1;
+};
+
+
+static ngx_table_elt_t *ngx_http_spaces_websocket_header(
+    ngx_http_request_t *r, const char *name);
+static ngx_uint_t ngx_http_spaces_websocket_has(ngx_str_t *list,
+    ngx_str_t *token);
+static ngx_int_t ngx_http_spaces_websocket_answer(ngx_http_request_t *r,
+    ngx_str_t *protocol);
+static void ngx_http_spaces_websocket_cleanup(void *data);
+static void ngx_http_spaces_websocket_read(ngx_http_request_t *r);
+static void ngx_http_spaces_websocket_write(ngx_http_request_t *r);
+static void ngx_http_spaces_websocket_flush(ngx_http_spaces_websocket_t *ws);
+static void ngx_http_spaces_websocket_over(ngx_http_spaces_websocket_t *ws);
+
+static ssize_t ngx_http_spaces_websocket_recv_callback(
+    wslay_event_context_ptr ctx, uint8_t *buf, size_t len, int flags,
+    void *data);
+static ssize_t ngx_http_spaces_websocket_send_callback(
+    wslay_event_context_ptr ctx, const uint8_t *buf, size_t len, int flags,
+    void *data);
+static void ngx_http_spaces_websocket_message_callback(
+    wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *arg,
+    void *data);
+
+
+ngx_uint_t
+ngx_http_spaces_websocket_wanted(ngx_http_request_t *r)
+{
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  websocket = ngx_string("websocket");
+
+    h = ngx_http_spaces_websocket_header(r, "Upgrade");
+
+    return h && ngx_http_spaces_websocket_has(&h->value, &websocket);
+}
+
+
+static ngx_table_elt_t *
+ngx_http_spaces_websocket_header(ngx_http_request_t *r, const char *name)
+{
+    size_t            len;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    len = ngx_strlen(name);
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].key.len == len
+                && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
+            {
+                return &h[i];
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+/* whether a list with commas has the token, in any case */
+
+static ngx_uint_t
+ngx_http_spaces_websocket_has(ngx_str_t *list, ngx_str_t *token)
+{
+    u_char  *p, *last, *start, *end;
+
+    p = list->data;
+    last = list->data + list->len;
+
+    while (p < last) {
+
+        while (p < last && (*p == ' ' || *p == '\t' || *p == ',')) {
+            p++;
+        }
+
+        for (start = p; p < last && *p != ','; p++) { /* void */ }
+
+        for (end = p; end > start && (end[-1] == ' ' || end[-1] == '\t');
+             end--)
+        {
+            /* void */
+        }
+
+        if ((size_t) (end - start) == token->len
+            && ngx_strncasecmp(start, token->data, token->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_int_t
+ngx_http_spaces_websocket_accept(ngx_http_request_t *r, ngx_str_t *protocols,
+    ngx_uint_t *protocol)
+{
+    ngx_uint_t        i;
+    ngx_table_elt_t  *h;
+
+    /* RFC 6455, 4.2.1 */
+
+    h = ngx_http_spaces_websocket_header(r, "Sec-WebSocket-Version");
+
+    if (r->method != NGX_HTTP_GET || r != r->main
+        || r->http_version != NGX_HTTP_VERSION_11
+        || h == NULL || h->value.len != 2
+        || ngx_strncmp(h->value.data, "13", 2) != 0)
+    {
+        if (ngx_http_spaces_header_cstr(r, "Sec-WebSocket-Version", "13")
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
+                                       "a WebSocket begins with GET, over "
+                                       "HTTP/1.1, of version 13");
+    }
+
+    h = ngx_http_spaces_websocket_header(r, "Sec-WebSocket-Key");
+
+    if (h == NULL || h->value.len != 24) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
+                                       "there is no \"Sec-WebSocket-Key\"");
+    }
+
+    h = ngx_http_spaces_websocket_header(r, "Sec-WebSocket-Protocol");
+
+    for (i = 0; h && protocols[i].len; i++) {
+
+        if (ngx_http_spaces_websocket_has(&h->value, &protocols[i])) {
+            *protocol = i;
+            return NGX_DECLINED;
+        }
+    }
+
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
+                                   "ask for one of the subprotocols that are "
+                                   "spoken here, such as \"%V\"",
+                                   &protocols[0]);
+}
+
+
+ngx_http_spaces_websocket_t *
+ngx_http_spaces_websocket_open(ngx_http_request_t *r, ngx_str_t *protocol,
+    size_t max, ngx_http_spaces_websocket_handlers_t *handlers, void *data)
+{
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_websocket_t  *ws;
+
+    static struct wslay_event_callbacks  callbacks = {
+        ngx_http_spaces_websocket_recv_callback,
+        ngx_http_spaces_websocket_send_callback,
+        NULL,
+        NULL,
+        NULL,
+        NULL,
+        ngx_http_spaces_websocket_message_callback
+    };
+
+    ws = ngx_pcalloc(r->pool, sizeof(ngx_http_spaces_websocket_t));
+    if (ws == NULL) {
+        return NULL;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_spaces_websocket_cleanup;
+    cln->data = ws;
+
+    ws->request = r;
+    ws->handlers = handlers;
+    ws->data = data;
+    ws->heard = ngx_http_spaces_monotonic();
+
+    if (wslay_event_context_server_init(&ws->ctx, &callbacks, ws) != 0) {
+        ws->ctx = NULL;
+        return NULL;
+    }
+
+    wslay_event_config_set_max_recv_msg_length(ws->ctx, max);
+
+    if (ngx_http_spaces_websocket_answer(r, protocol) != NGX_OK) {
+        return NULL;
+    }
+
+    ngx_http_spaces_own_connection(r);
+
+    r->read_event_handler = ngx_http_spaces_websocket_read;
+    r->write_event_handler = ngx_http_spaces_websocket_write;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    ctx->websocket = ws;
+
+    /* what came behind the handshake waits in the buffer of the header */
+
+    ngx_post_event(r->connection->read, &ngx_posted_events);
+
+    return ws;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_websocket_answer(ngx_http_request_t *r, ngx_str_t *protocol)
+{
+    u_char            digest[EVP_MAX_MD_SIZE];
+    u_char           *key;
+    ngx_int_t         rc;
+    ngx_str_t         accept, src;
+    unsigned int      len;
+    ngx_table_elt_t  *h;
+
+    static const char  guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+    h = ngx_http_spaces_websocket_header(r, "Sec-WebSocket-Key");
+
+    key = ngx_pnalloc(r->pool, h->value.len + sizeof(guid));
+    accept.data = ngx_pnalloc(r->pool,
+                              ngx_base64_encoded_length(EVP_MAX_MD_SIZE));
+
+    if (key == NULL || accept.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_sprintf(key, "%V%s", &h->value, guid);
+
+    if (EVP_Digest(key, h->value.len + sizeof(guid) - 1, digest, &len,
+                   EVP_sha1(), NULL)
+        != 1)
+    {
+        return NGX_ERROR;
+    }
+
+    src.data = digest;
+    src.len = len;
+
+    ngx_encode_base64(&accept, &src);
+
+    r->headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS;
+    ngx_str_set(&r->headers_out.status_line, "101 Switching Protocols");
+    r->keepalive = 0;
+
+    if (ngx_http_spaces_header_cstr(r, "Upgrade", "websocket") != NGX_OK
+        || ngx_http_spaces_header(r, "Sec-WebSocket-Accept", &accept)
+           != NGX_OK
+        || ngx_http_spaces_header(r, "Sec-WebSocket-Protocol", protocol)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_send_special(r, NGX_HTTP_FLUSH);
+
+    /* the first few bytes of a connection's answer fit */
+
+    return (rc == NGX_OK && !r->connection->buffered) ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_http_spaces_websocket_cleanup(void *data)
+{
+    ngx_http_spaces_websocket_t  *ws = data;
+
+    if (ws->ctx) {
+        wslay_event_context_free(ws->ctx);
+    }
+}
+
+
+ngx_int_t
+ngx_http_spaces_websocket_send(ngx_http_spaces_websocket_t *ws,
+    ngx_uint_t binary, const u_char *p, size_t len)
+{
+    struct wslay_event_msg  msg;
+
+    if (ws->closing || ws->over) {
+        return NGX_ERROR;
+    }
+
+    msg.opcode = binary ? WSLAY_BINARY_FRAME : WSLAY_TEXT_FRAME;
+    msg.msg = p;
+    msg.msg_length = len;
+
+    if (wslay_event_queue_msg(ws->ctx, &msg) != 0) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_spaces_websocket_flush(ws);
+
+    return NGX_OK;
+}
+
+
+size_t
+ngx_http_spaces_websocket_backlog(ngx_http_spaces_websocket_t *ws)
+{
+    return wslay_event_want_write(ws->ctx)
+           ? wslay_event_get_queued_msg_length(ws->ctx) + 1 : 0;
+}
+
+
+void
+ngx_http_spaces_websocket_close(ngx_http_spaces_websocket_t *ws,
+    ngx_uint_t code, const char *reason)
+{
+    ngx_connection_t  *c;
+
+    if (ws->closing || ws->over) {
+        return;
+    }
+
+    ws->closing = 1;
+    c = ws->request->connection;
+
+    (void) wslay_event_queue_close(ws->ctx, (uint16_t) code,
+                                   (const uint8_t *) reason,
+                                   ngx_strlen(reason));
+
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read);
+    }
+
+    ngx_add_timer(c->read, NGX_HTTP_SPACES_WS_CLOSE);
+
+    ngx_http_spaces_websocket_flush(ws);
+}
+
+
+void
+ngx_http_spaces_websocket_hold(ngx_http_spaces_websocket_t *ws)
+{
+    ws->held = 1;
+}
+
+
+void
+ngx_http_spaces_websocket_let_go(ngx_http_spaces_websocket_t *ws)
+{
+    if (!ws->held) {
+        return;
+    }
+
+    ws->held = 0;
+
+    ngx_post_event(ws->request->connection->read, &ngx_posted_events);
+}
+
+
+void
+ngx_http_spaces_websocket_check(ngx_http_spaces_websocket_t *ws, int64_t now)
+{
+    struct wslay_event_msg  ping;
+
+    if (ws->closing || ws->over || ws->held
+        || now < ws->heard + NGX_HTTP_SPACES_WS_SILENT)
+    {
+        return;
+    }
+
+    if (now >= ws->heard + 2 * NGX_HTTP_SPACES_WS_SILENT) {
+
+        ngx_log_error(NGX_LOG_INFO, ws->request->connection->log, 0,
+                      "WebSocket closed: its peer is silent");
+
+        ngx_http_spaces_websocket_over(ws);
+        return;
+    }
+
+    if (!ws->asked) {
+        ws->asked = 1;
+
+        ping.opcode = WSLAY_PING;
+        ping.msg = NULL;
+        ping.msg_length = 0;
+
+        (void) wslay_event_queue_msg(ws->ctx, &ping);
+
+        ngx_http_spaces_websocket_flush(ws);
+    }
+}
+
+
+static void
+ngx_http_spaces_websocket_read(ngx_http_request_t *r)
+{
+    int                           rc;
+    ngx_connection_t             *c;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_websocket_t  *ws;
+
+    c = r->connection;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    ws = ctx->websocket;
+
+    if (ws->over || c->read->timedout) {
+        ws->over = 1;
+
+        /* the peer reads the frame of the end before it sees a reset */
+
+        r->lingering_close = !c->error;
+
+        ws->handlers->closed(ws->data);
+        return;
+    }
+
+    ws->reading = 1;
+
+    rc = wslay_event_recv(ws->ctx);
+
+    ws->reading = 0;
+
+    if (rc != 0 || ngx_handle_read_event(c->read, 0) != NGX_OK) {
+        ngx_http_spaces_websocket_over(ws);
+    }
+
+    ngx_http_spaces_websocket_flush(ws);
+}
+
+
+static void
+ngx_http_spaces_websocket_write(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    ngx_http_spaces_websocket_flush(ctx->websocket);
+}
+
+
+static void
+ngx_http_spaces_websocket_flush(ngx_http_spaces_websocket_t *ws)
+{
+    ngx_connection_t  *c;
+
+    c = ws->request->connection;
+
+    /* what is answered to what is being read is sent when that is taken in */
+
+    if (ws->reading || ws->over) {
+        return;
+    }
+
+    if (wslay_event_want_write(ws->ctx)) {
+
+        if (wslay_event_send(ws->ctx) != 0) {
+            ngx_http_spaces_websocket_over(ws);
+            return;
+        }
+
+        if (wslay_event_want_write(ws->ctx)) {
+
+            if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+                ngx_http_spaces_websocket_over(ws);
+            }
+
+            return;
+        }
+    }
+
+    /* it has sent the frame of the end, its own or the answer to another */
+
+    if (wslay_event_get_close_sent(ws->ctx)) {
+        ngx_http_spaces_websocket_over(ws);
+        return;
+    }
+
+    if (ws->handlers->writable) {
+        ws->handlers->writable(ws->data);
+    }
+}
+
+
+/* told from the event loop, not in the middle of what its user does */
+
+static void
+ngx_http_spaces_websocket_over(ngx_http_spaces_websocket_t *ws)
+{
+    ws->over = 1;
+
+    ngx_post_event(ws->request->connection->read, &ngx_posted_events);
+}
+
+
+static ssize_t
+ngx_http_spaces_websocket_recv_callback(wslay_event_context_ptr ctx,
+    uint8_t *buf, size_t len, int flags, void *data)
+{
+    ssize_t                       n;
+    ngx_buf_t                    *b;
+    ngx_connection_t             *c;
+    ngx_http_spaces_websocket_t  *ws = data;
+
+    c = ws->request->connection;
+
+    if (ws->held || ws->over) {
+        wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
+        return -1;
+    }
+
+    b = ws->request->header_in;
+
+    if (b->pos < b->last) {
+        n = ngx_min((size_t) (b->last - b->pos), len);
+
+        ngx_memcpy(buf, b->pos, n);
+        b->pos += n;
+
+    } else {
+        n = c->recv(c, buf, len);
+    }
+
+    if (n > 0) {
+        ws->heard = ngx_http_spaces_monotonic();
+        ws->asked = 0;
+        ws->request->request_length += n;
+
+        return n;
+    }
+
+    if (n == NGX_AGAIN) {
+        wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
+
+    } else {
+        c->error = (n == NGX_ERROR);
+        wslay_event_set_error(ctx, WSLAY_ERR_CALLBACK_FAILURE);
+    }
+
+    return -1;
+}
+
+
+static ssize_t
+ngx_http_spaces_websocket_send_callback(wslay_event_context_ptr ctx,
+    const uint8_t *buf, size_t len, int flags, void *data)
+{
+    ssize_t                       n;
+    ngx_connection_t             *c;
+    ngx_http_spaces_websocket_t  *ws = data;
+
+    c = ws->request->connection;
+
+    if (!c->write->ready) {
+        wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
+        return -1;
+    }
+
+    n = c->send(c, (u_char *) buf, len);
+
+    if (n > 0) {
+        c->sent += n;
+        return n;
+    }
+
+    if (n == NGX_AGAIN || n == 0) {
+        wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
+
+    } else {
+        c->error = 1;
+        wslay_event_set_error(ctx, WSLAY_ERR_CALLBACK_FAILURE);
+    }
+
+    return -1;
+}
+
+
+static void
+ngx_http_spaces_websocket_message_callback(wslay_event_context_ptr ctx,
+    const struct wslay_event_on_msg_recv_arg *arg, void *data)
+{
+    ngx_http_spaces_websocket_t  *ws = data;
+
+    /* pings and the frame of the end are answered by wslay */
+
+    if (wslay_is_ctrl_frame(arg->opcode) || ws->closing || ws->over) {
+        return;
+    }
+
+    ws->handlers->message(ws->data, arg->opcode == WSLAY_BINARY_FRAME,
+                          (u_char *) arg->msg, arg->msg_length);
+}
