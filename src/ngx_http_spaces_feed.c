@@ -142,7 +142,7 @@ static ngx_int_t ngx_http_spaces_listener_read_on(
     ngx_http_spaces_listener_t *listener);
 static ngx_int_t ngx_http_spaces_listener_send(
     ngx_http_spaces_listener_t *listener, u_char *p, size_t len);
-static void ngx_http_spaces_listener_skip(
+static uint64_t ngx_http_spaces_listener_skip(
     ngx_http_spaces_listener_t *listener);
 static void ngx_http_spaces_listener_end(ngx_http_spaces_listener_t *listener,
     ngx_uint_t lost);
@@ -290,6 +290,16 @@ ngx_http_spaces_feed_join(ngx_http_spaces_main_conf_t *smcf, ngx_str_t *id,
     }
 
     feed->nusers++;
+
+    if (feed->room == NULL) {
+
+        /* it was made for events, before there was a room */
+
+        feed->now = ngx_http_spaces_monotonic();
+        feed->looked = 0;
+
+        ngx_http_spaces_feed_look(feed);
+    }
 
     stream = &feed->streams[listener->form];
 
@@ -1248,6 +1258,7 @@ static void
 ngx_http_spaces_listener_serve(ngx_http_spaces_listener_t *listener)
 {
     size_t                     start, n;
+    uint64_t                   end;
     ngx_int_t                  rc;
     ngx_http_spaces_feed_t    *feed;
     ngx_http_spaces_stream_t  *stream;
@@ -1281,13 +1292,12 @@ ngx_http_spaces_listener_serve(ngx_http_spaces_listener_t *listener)
         return;
     }
 
-    ngx_http_spaces_listener_skip(listener);
-
     while (listener->position < stream->head) {
 
+        end = ngx_http_spaces_listener_skip(listener);
+
         start = (size_t) (listener->position & (stream->size - 1));
-        n = (size_t) ngx_min(stream->head - listener->position,
-                             stream->size - start);
+        n = (size_t) ngx_min(end - listener->position, stream->size - start);
 
         rc = ngx_http_spaces_listener_send(listener, stream->data + start, n);
 
@@ -1510,11 +1520,16 @@ ngx_http_spaces_listener_read(ngx_http_spaces_listener_t *listener,
 }
 
 
-/* who is too far behind goes on in the present */
+/*
+ * Up to where it may be sent to in one go.  Who is too far behind goes on in
+ * the present, after the frame that they are in.
+ */
 
-static void
+static uint64_t
 ngx_http_spaces_listener_skip(ngx_http_spaces_listener_t *listener)
 {
+    uint64_t                   next;
+    ngx_uint_t                 i, n;
     ngx_http_spaces_feed_t    *feed;
     ngx_http_spaces_mark_t    *mark;
     ngx_http_spaces_stream_t  *stream;
@@ -1522,26 +1537,48 @@ ngx_http_spaces_listener_skip(ngx_http_spaces_listener_t *listener)
     feed = listener->feed;
     stream = &feed->streams[listener->form];
 
-    if (stream->nmarks == 0) {
-        return;
-    }
-
     mark = &stream->marks[(stream->nmarks - 1) % NGX_HTTP_SPACES_MARKS];
 
     /* the usual: nothing but the last frame is missing */
 
-    if (listener->position >= mark->at || feed->over
-        || listener->form >= ngx_http_spaces_form_sse
-        || listener->position
-           >= ngx_http_spaces_stream_mark(stream,
-                                      feed->now - NGX_HTTP_SPACES_BEHIND)
-        || !ngx_http_spaces_listener_is_even(listener))
+    if (listener->position >= mark->at
+        || listener->form >= ngx_http_spaces_form_sse)
     {
-        return;
+        return stream->head;
     }
 
-    listener->position = ngx_http_spaces_stream_mark(stream,
+    if (listener->position
+        >= ngx_http_spaces_stream_mark(stream,
+                                       feed->now - NGX_HTTP_SPACES_BEHIND))
+    {
+        return stream->head;
+    }
+
+    next = stream->head;
+    n = ngx_min(stream->nmarks, NGX_HTTP_SPACES_MARKS);
+
+    for (i = 1; i <= n; i++) {
+        mark = &stream->marks[(stream->nmarks - i) % NGX_HTTP_SPACES_MARKS];
+
+        if (mark->at == listener->position) {
+            listener->position = ngx_http_spaces_stream_mark(stream,
                                              feed->now - NGX_HTTP_SPACES_SKIP);
+            if (feed->over) {
+                listener->position = ngx_min(listener->position,
+                                             stream->last);
+            }
+
+            return stream->head;
+        }
+
+        if (mark->at < listener->position) {
+            break;
+        }
+
+        next = mark->at;
+    }
+
+    return next;
 }
 
 

@@ -27,6 +27,7 @@ static void ngx_http_spaces_ingest_resume_messages(
     ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_closed(void *data);
 static void ngx_http_spaces_ingest_event(void *data, ngx_str_t *json);
+static void ngx_http_spaces_ingest_cut(void *data);
 static void ngx_http_spaces_ingest_free_pending(void *data);
 
 
@@ -64,6 +65,7 @@ ngx_http_spaces_ingest_websocket(ngx_http_spaces_ingest_t *ingest)
     ngx_str_t                json;
     ngx_pool_cleanup_t      *cln;
     ngx_http_request_t      *r;
+    ngx_http_cleanup_t      *hcln;
     ngx_http_spaces_ctx_t   *ctx;
 
     r = ingest->request;
@@ -84,9 +86,14 @@ ngx_http_spaces_ingest_websocket(ngx_http_spaces_ingest_t *ingest)
     }
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
+    hcln = ngx_http_cleanup_add(r, 0);
+
+    if (cln == NULL || hcln == NULL) {
         return NGX_ERROR;
     }
+
+    hcln->handler = ngx_http_spaces_ingest_cut;
+    hcln->data = ingest;
 
     cln->handler = ngx_http_spaces_ingest_free_pending;
     cln->data = ingest;
@@ -363,6 +370,22 @@ ngx_http_spaces_ingest_closed(void *data)
     ingest->done = 1;
 
     ngx_http_finalize_request(r, NGX_OK);
+}
+
+
+/* a worker that has to go says so, while there is a connection */
+
+static void
+ngx_http_spaces_ingest_cut(void *data)
+{
+    ngx_http_spaces_ingest_t  *ingest = data;
+
+    if (ingest->ws && !ingest->done && ingest->request->connection->close) {
+        ngx_http_spaces_websocket_close(ingest->ws, NGX_HTTP_SPACES_WS_AGAIN,
+                                        "this server restarts");
+    }
+
+    ingest->done = 1;
 }
 
 

@@ -441,7 +441,11 @@ ngx_http_spaces_live_http(ngx_http_request_t *r, const char *type,
     live->listener.form = form + ((!filtered && r->chunked) ? 1 : 0);
     live->listener.counts = (form == ngx_http_spaces_form_ogg);
 
-    if (!filtered && back <= NGX_HTTP_SPACES_BACK) {
+    /* unless the operator has said how much */
+
+    if (!filtered && back <= NGX_HTTP_SPACES_BACK
+        && c->listening->sndbuf == -1)
+    {
 
         size = NGX_HTTP_SPACES_SNDBUF;
 
@@ -548,20 +552,21 @@ ngx_http_spaces_live_send(ngx_http_spaces_listener_t *listener, u_char *p,
     live = listener->data;
     c = live->request->connection;
 
-    if (!c->write->ready || c->buffered) {
-        return NGX_AGAIN;
-    }
+    /* a send that took a part has found out already that there's no more */
 
-    n = c->send(c, p, len);
+    if (c->write->ready && !c->buffered) {
 
-    if (n > 0) {
-        c->sent += n;
-        return n;
-    }
+        n = c->send(c, p, len);
 
-    if (n == NGX_ERROR) {
-        c->error = 1;
-        return NGX_ERROR;
+        if (n > 0) {
+            c->sent += n;
+            return n;
+        }
+
+        if (n == NGX_ERROR) {
+            c->error = 1;
+            return NGX_ERROR;
+        }
     }
 
     if (ngx_handle_write_event(c->write, 0) != NGX_OK) {

@@ -460,6 +460,13 @@ ngx_http_spaces_websocket_read(ngx_http_request_t *r)
 
     ws->reading = 0;
 
+    if (rc != 0 && !c->error) {
+
+        /* frames that break the rules: wslay has its answer ready */
+
+        (void) wslay_event_send(ws->ctx);
+    }
+
     if (rc != 0 || ngx_handle_read_event(c->read, 0) != NGX_OK) {
         ngx_http_spaces_websocket_over(ws);
     }
@@ -573,7 +580,7 @@ ngx_http_spaces_websocket_recv_callback(wslay_event_context_ptr ctx,
         wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
 
     } else {
-        c->error = (n == NGX_ERROR);
+        c->error = 1;
         wslay_event_set_error(ctx, WSLAY_ERR_CALLBACK_FAILURE);
     }
 

@@ -246,9 +246,11 @@ static ngx_int_t
 ngx_http_spaces_room_place(ngx_http_spaces_room_t *room,
     ngx_http_spaces_entrant_t *entrant, ngx_uint_t *place)
 {
+    ngx_int_t                   left;
     ngx_uint_t                  i;
     ngx_http_spaces_speaker_t  *speaker;
 
+    left = NGX_ABORT;
     speaker = ngx_http_spaces_room_speaker(room, &entrant->id);
 
     if (speaker) {
@@ -272,12 +274,19 @@ ngx_http_spaces_room_place(ngx_http_spaces_room_t *room,
             return NGX_OK;
         }
 
+        /* who has just left may be heard to the end by another's side */
+
+        if (speaker->source == 0 && !speaker->muted && !speaker->removed) {
+            *place = i;
+            left = NGX_OK;
+        }
+
         if (entrant->host) {
             break;
         }
     }
 
-    return NGX_ABORT;
+    return left;
 }
 
 

@@ -199,7 +199,7 @@ subtest 'against the rules' => sub {
         ['an unknown opcode', sub { $_[0]->send_frame(5, 'x') }, 1002],
         ['a continuation of nothing',
          sub { $_[0]->send_frame('continuation', 'x') }, 1002],
-        ['a long ping', sub { $_[0]->send_ping('x' x 126) }, 1002],
+        ['a long ping', sub { $_[0]->send_ping('x' x 126) }, 1005],
         ['a message too big', sub {
             $_[0]->send_frame('binary', 'x' x 65536, length => 1 << 30);
         }, 1009],

@@ -1,0 +1,341 @@
+#!/usr/bin/perl
+
+# Listening over HTTP: who may, what they get, from when, and what they don't
+# notice of others, of a reload, of a worker that dies.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use List::Util qw(max);
+use Mojo::JSON qw(true);
+use Socket qw(SOL_SOCKET SO_RCVBUF inet_aton pack_sockaddr_in);
+use Test::More;
+use Test::Spaces;
+use Test::Spaces::Audio qw(babble broken_pages seconds_of steady
+                           whole);
+use Test::Spaces::Loop;
+use Test::Spaces::Ogg qw(packets pages);
+use Time::HiRes qw(time);
+
+my @packets = babble(400, seconds => 10);
+my %number = map { $packets[$_] => $_ } 0 .. $#packets;
+
+# the numbers of the packets of babble() that came
+sub numbers { return map { $number{$_} // () } packets($_[0]) }
+
+sub is_live {
+    my ($s, $loop, @spaces) = @_;
+    ok($loop->until(sub {
+        @spaces == grep { $s->space($_->{id}, $_->{token})->{state} eq 'live' }
+                   @spaces;
+    }), 'live');
+}
+
+sub end_it {
+    my ($s, $loop, $space) = @_;
+    is($loop->http('POST', "/spaces/$space->{id}/end",
+                   $s->bearer($space->{token}))->code, 200, 'ended');
+}
+
+# all of a stream that runs to the end of the Space
+sub is_whole {
+    my ($l, $name, $first, $about) = @_;
+    my $audio = $l->audio;
+    is(broken_pages($audio), '', "$name: sound pages, none left out");
+    ok($l->{complete}, "$name: the body is complete");
+    my $last = (pages(whole($audio)))[-1] // {};
+    is(($last->{flags} // 0) & 4, 4, "$name: the last page ends the stream");
+    my @n = numbers($audio);
+    is_deeply(\@n, [$n[0] // 0 .. $#packets], "$name: no packet is missing");
+    return if !defined $first;
+    my $begins = $n[0] // 'none';
+    ok(@n && abs($begins - $first) <= ($about // 0),
+       "$name: it begins at packet $begins, near $first");
+}
+
+my $s = Test::Spaces->new(workers => 4, h2 => 1, tls => 1, small => 1,
+                          shutdown_timeout => '60s')->start;
+
+subtest 'who may listen' => sub {
+    my $loop = Test::Spaces::Loop->new($s);
+    my %space = (
+        live => $s->create, scheduled => $s->create, ended => $s->create,
+        unlisted => $s->create(visibility => 'unlisted'),
+        ticketed => $s->create(visibility => 'ticketed'),
+    );
+    my @on_air = @space{qw(live ended unlisted ticketed)};
+    my @steady = steady(590);
+    my @hosts = map { $loop->speak($_, \@steady, repeat => 1) } @on_air;
+    is_live($s, $loop, @on_air);
+    end_it($s, $loop, $space{ended});
+
+    my $ask = sub {
+        my ($path, $headers) = @_;
+        my ($name, $query) = split /\?/, $path;
+        my $l = $loop->listen($space{$name} // { id => $name },
+                              query => $query, headers => $headers);
+        $loop->until(sub { $l->{status} });
+        return $l;
+    };
+    my $share = $s->http('POST', "/spaces/$space{unlisted}{id}/shares",
+                         $s->bearer($space{unlisted}{token}), json => {})->json;
+    my $ticket = $s->http('POST', "/spaces/$space{ticketed}{id}/shares",
+                          $s->bearer($space{ticketed}{token}),
+                          json => {})->json;
+
+    for (
+        ['live', {}, 200],
+        ['live?from=-16', {}, 200],
+        ['scheduled', {}, 409],
+        ['ended', {}, 409],
+        ['unlisted', {}, 404],
+        ['unlisted', $s->as('bob'), 404],
+        ['unlisted', $s->bearer($space{live}{token}), 404],
+        ['unlisted', $s->bearer($share->{token}), 200],
+        ["unlisted?token=$share->{token}", {}, 200],
+        ['unlisted', $s->as('ana'), 200],
+        ['ticketed', {}, 403],
+        ['ticketed', $s->bearer('x' x 32), 403],
+        ['ticketed', $s->bearer($ticket->{token}), 200],
+        ["ticketed?token=$ticket->{token}", {}, 200],
+        ['a' x 20, {}, 404],
+        map { ["live?from=$_", {}, 400] }
+            'x', '-', '5', '-x', 'start1', '-16s', '--16', '-9e9', '%00',
+            '-99999999999999999999999', 'now,start',
+    ) {
+        my ($path, $headers, $status) = @$_;
+        my $l = $ask->($path, $headers);
+        my $name = "$path, " . join ' ', keys %$headers;
+        is($l->{status}, $status, "$name: $status");
+        if ($status == 200) {
+            is($l->{headers}{'content-type'}, 'audio/ogg', "$name: its type");
+            is($l->{headers}{'spaces-recording'}, 'off',
+               "$name: Spaces-Recording");
+        } else {
+            is($l->{headers}{'content-type'}, 'application/problem+json',
+               "$name: a problem");
+        }
+        $loop->leave($l);
+    }
+
+    is($loop->http('POST', "/spaces/$space{live}{id}/live", {})->code, 405,
+       'POST');
+    $loop->leave(@hosts);
+    end_it($s, $loop, $_) for @space{qw(live unlisted ticketed)};
+};
+
+subtest 'from when, and by which protocol' => sub {
+    my $loop = Test::Spaces::Loop->new($s);
+    my %space = (recorded => $s->create(record => true), plain => $s->create);
+    my %host = map { $_ => $loop->speak($space{$_}, \@packets) } keys %space;
+    is_live($s, $loop, values %space);
+    ok($loop->until(sub { @{ $host{recorded}{sent} } >= 300 }), '6 s are said');
+
+    my $now = @{ $host{recorded}{sent} };
+    my ($recorded, $plain) = @space{qw(recorded plain)};
+    my $dir = $s->{dir};
+    my $curl = sub {
+        my ($file, $url, @more) = @_;
+        return $loop->listen($recorded, command => [
+            qw(curl -sN), '-D', "$dir/$file", @more,
+            "$url/spaces/$recorded->{id}/live?from=start"]);
+    };
+
+    # where each begins: a short burst at most, or what was asked for
+    my %l = (
+        'from the present' => [$loop->listen($recorded), $now - 50, 75],
+        'from the present, not recorded'
+            => [$loop->listen($plain), $now - 50, 75],
+        'from the start' => [$loop->listen($recorded, query => 'from=start'),
+                             0],
+        'from 3 s back' => [$loop->listen($recorded, query => 'from=-3'),
+                            $now - 150, 50],
+        'from before the start'
+            => [$loop->listen($recorded, query => 'from=-300'), 0],
+        'not recorded, from 3 s back'
+            => [$loop->listen($plain, query => 'from=-3'), $now - 150, 50],
+        'not recorded, from 16 s back'
+            => [$loop->listen($plain, query => 'from=-16'), 0],
+        'HTTP/1.0' => [$loop->listen($recorded, how => 'http/1.0',
+                                     query => 'from=start'), 0],
+        'TLS' => [$curl->('tls', "https://127.0.0.1:$s->{tls_port}", '--cacert',
+                          "$dir/cert.pem", '--http1.1'), 0],
+    );
+    $l{'HTTP/2'} = [$curl->('h2', "http://127.0.0.1:$s->{h2_port}",
+                            '--http2-prior-knowledge'), 0]
+        if `curl --version` =~ /HTTP2/;
+
+    # what has been said is there at once, what will be comes when it is said
+    my $start = $l{'from the start'}[0];
+    ok($loop->until(sub { numbers($start->audio) >= 250 }, 2),
+       'the past comes faster than it went');
+
+    ok($loop->until(sub { !grep { !$_->{said_all} } values %host }),
+       'all is said');
+    end_it($s, $loop, $_) for values %space;
+    ok($loop->until(sub { !grep { !$_->[0]{gone} } values %l }),
+       'every connection is closed');
+
+    is_whole(@{ $l{$_} }[0], $_, @{ $l{$_} }[1, 2]) for sort keys %l;
+
+    like(slurp("$dir/h2"), qr/^HTTP\/2 200/, 'it was HTTP/2') if $l{'HTTP/2'};
+    like(slurp("$dir/tls"), qr/^HTTP\/1\.1 200/, 'it was TLS');
+    like($l{'HTTP/1.0'}[0]{raw}, qr/^HTTP\/1\.[01] 200/, 'it was HTTP/1.0');
+    is($l{'HTTP/1.0'}[0]{chunked}, '', 'without chunks');
+
+    # a recording and what is heard live are the same stream
+    my $replay = $s->replay($recorded->{id});
+    is($start->audio, $replay, 'from the start: the recording, byte by byte');
+};
+
+subtest 'one that never reads beside fifty that do' => sub {
+    my $loop = Test::Spaces::Loop->new($s);
+    my $space = $s->create;
+    my @fat = steady(590, bitrate => '256k', channels => 2);
+    $loop->speak($space, \@fat, repeat => 1);
+    is_live($s, $loop, $space);
+
+    # with hardly any room in its socket, here and there
+    my $socket = IO::Socket::INET->new(Proto => 'tcp');
+    $socket->setsockopt(SOL_SOCKET, SO_RCVBUF, 2048);
+    $socket->connect(pack_sockaddr_in($s->{small_port},
+                                      inet_aton('127.0.0.1'))) or die;
+    my $never = $loop->listen($space, connection => $socket, reads => 0);
+    $loop->{stall} = 0;
+    my @l = map { $loop->listen($space) } 1 .. 50;
+    $loop->until(sub { !grep { !length $_->{body} } @l });
+    $loop->run(7);
+    my $stall = $loop->{stall};
+    end_it($s, $loop, $space);
+    ok($loop->until(sub { !grep { !$_->{gone} } @l }), 'the fifty are done');
+
+    is(join(' ', grep { $_ } map { broken_pages($_->audio) } @l), '',
+       'each of them has every page');
+    my $gap = max(map { $_->longest_gap } @l);
+    cmp_ok($gap, '<', 1 + $stall,
+           sprintf 'in time: at most %.2f s between two', $gap);
+
+    # what it was spared is left out, what it got is sound
+    $never->{reads} = 1;
+    ok($loop->until(sub { $never->{gone} }), 'the slow one is closed');
+    my @pages = pages(whole($never->audio));
+    is(scalar(grep { !$_->{good} } @pages), 0, 'it got sound pages');
+    my @granules = map { $_->{granule} } @pages;
+    is_deeply(\@granules, [sort { $a <=> $b } @granules], 'in order');
+};
+
+subtest 'reload' => sub {
+    my $loop = Test::Spaces::Loop->new($s);
+    my $space = $s->create(record => true);
+    my $host = $loop->speak($space, \@packets, page => 20);
+    is_live($s, $loop, $space);
+    # she has nothing to say
+    my $bea = $loop->speak($space, [], how => 'opus',
+                           token => $s->invite($space, 'Bea')->{token});
+    my @l = map { $loop->listen($space, how => $_) }
+            qw(http http ogg opus events);
+    $loop->until(sub { !grep { !$_->{status} } @l });
+
+    for (1, 2) {
+        my $old = join ' ', sort $s->worker_pids;
+        $loop->run(1);
+        $s->signal('HUP');
+        my %old = map { $_ => 1 } split / /, $old;
+        ok($loop->until(sub {
+            4 <= grep { !$old{$_} } $s->worker_pids;
+        }), 'there are new workers');
+        push @l, map { $loop->listen($space, how => $_) } qw(http opus);
+    }
+    ok($loop->until(sub { $host->{said_all} }), 'all is said');
+    is(scalar(grep { $_->{gone} } $host, $bea, @l), 0, 'nobody was cut');
+    end_it($s, $loop, $space);
+    ok($loop->until(sub { !grep { !$_->{gone} } @l }), 'now it is over');
+    is_whole($_, 'a listener') for grep { $_->{how} eq 'http' } @l;
+
+    my $out = $s->replay($space->{id});
+    is(broken_pages($out, from_start => 1), '', 'the recording is sound');
+    is_deeply([numbers($out)], [0 .. $#packets], 'and has every packet');
+    oggz_ok($out, 'in one file');
+};
+
+$s->stop;
+
+subtest 'worker_shutdown_timeout' => sub {
+    my $s = Test::Spaces->new(workers => 2, shutdown_timeout => '1s')->start;
+    my $loop = Test::Spaces::Loop->new($s);
+    my $space = $s->create(record => true);
+    my $host = $loop->speak($space, [steady(590)], how => 'opus', repeat => 1);
+    is_live($s, $loop, $space);
+    my %l = map { $_ => $loop->listen($space, how => $_) } qw(http opus ogg);
+    $loop->until(sub { !grep { !$_->{status} } values %l });
+
+    $s->signal('HUP');
+    ok($loop->until(sub { !grep { !$_->{gone} } $host, values %l }),
+       'everybody is cut');
+    is($_->{ws}{code}, 1012, "$_->{how}: with 1012")
+        for $host, @l{qw(opus ogg)};
+    ok($l{http}{complete}, 'http: with a clean end');
+    is(broken_pages($l{http}->audio), '', 'http: of sound pages');
+
+    is($s->space($space->{id})->{state}, 'live', 'the Space waits');
+    my $back = $loop->speak($space, [steady(590)], how => 'opus', repeat => 1);
+    ok($loop->until(sub { @{ $back->{sent} } > 50 }), 'the host is back');
+    end_it($s, $loop, $space);
+    oggz_ok($s->replay($space->{id}), 'in the same file');
+    undef $loop;
+    $s->stop;
+};
+
+subtest 'each worker is killed in turn' => sub {
+    my $s = Test::Spaces->new(workers => 4, quiet => ['exited on signal 9'])
+        ->start;
+    my $loop = Test::Spaces::Loop->new($s);
+    my $space = $s->create(record => true);
+    my $host = $loop->speak($space, \@packets, page => 20, reconnect => 1);
+    is_live($s, $loop, $space);
+
+    my (@all, %killed);
+    for my $pid ($s->worker_pids) {
+        push @all, map { $loop->listen($space) } 1 .. 8;
+        $loop->until(sub { !grep { !length $_->{body} } @all });
+        $loop->run(0.5);
+
+        kill 'KILL', $pid;
+        $killed{$pid} = 1;
+        ok($loop->until(sub {
+            !grep { $_->worker == $pid && !$_->{gone} } @all;
+        }), 'a worker is killed, its listeners are cut');
+
+        my @left = grep { !$killed{ $_->worker } } @all;
+        cmp_ok(scalar @left, '>', 0, scalar(@left) . ' are left');
+        is(scalar(grep { $_->{gone} } @left), 0, 'none of them is cut');
+        my %had = map { $_ => length $_->{body} } @left;
+        ok($loop->until(sub {
+            !grep { length $_->{body} == $had{$_} } @left;
+        }, 3), 'they hear on');
+    }
+
+    # the host comes back when the worker was theirs
+    ok($loop->until(sub { $host->{said_all} }), 'all is said');
+    my $began = $host->{sent}[0][0];
+    my $wall = time - $began;
+    end_it($s, $loop, $space);
+    ok($loop->until(sub { !grep { !$_->{gone} } @all }), 'it is over');
+    is(join(' ', grep { $_ } map { broken_pages($_->audio) } @all), '',
+       'no listener misses a page, nor a sample');
+
+    my $out = $s->replay($space->{id});
+    is(broken_pages($out, from_start => 1), '', 'the recording is sound');
+    oggz_ok($out, 'in one file');
+    my @n = numbers($out);
+    is_deeply(\@n, [sort { $a <=> $b } @n], 'in order');
+    my $lasts = seconds_of(packets($out));
+    cmp_ok(abs($lasts - $wall), '<', 0.5, "$lasts s in $wall s");
+    undef $loop;
+    $s->stop;
+};
+
+done_testing;
