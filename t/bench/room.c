@@ -17,12 +17,14 @@
 
 
 #include <math.h>
-#include <opus.h>
+#include <opus/opus.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "spaces_playout.h"
 
 
 #define RATE          48000
@@ -33,6 +35,11 @@
 #define IDLE_BITRATE  24000
 #define MAX_PACKET    1500
 #define MAX_SPEAKERS  13
+
+#define RING          65536         /* what a source has sent */
+#define RETURNS       16384         /* what the others say to it */
+#define MARGIN        80            /* ms that a source's packets wait */
+#define START         1000000       /* ms, on the clock of all */
 
 #define WAVE          2048          /* samples of one period of a vowel */
 #define VOWELS        3
@@ -90,6 +97,15 @@ typedef struct {
 } baseline_t;
 
 
+typedef struct {
+    spaces_playout_t        playout;
+    spaces_packet_ring_t   *rings[MAX_SPEAKERS];
+    spaces_packet_ring_t   *returns[MAX_SPEAKERS];
+    spaces_packet_cursor_t  cursors[MAX_SPEAKERS];  /* of the returns */
+    uint64_t                pages;
+} ours_t;
+
+
 typedef double (*bench_pt)(const talk_t *talk);
 
 
@@ -98,6 +114,13 @@ static void run_case(const input_t *input, int speakers, int active,
 static double bench_ours(const talk_t *talk);
 static double bench_baseline(const talk_t *talk);
 static double bench_codec(const talk_t *talk);
+static void ours_open(ours_t *ours, const talk_t *talk);
+static void ours_close(ours_t *ours, const talk_t *talk);
+static void ours_page(spaces_playout_t *playout, const uint8_t *page,
+    size_t len);
+static void ours_send(ours_t *ours, const talk_t *talk, int i, int64_t now);
+static void ours_tick(ours_t *ours, const talk_t *talk, int64_t now);
+static spaces_packet_ring_t *ours_ring(size_t size);
 static const uint8_t *talk_packet(const talk_t *talk, int speaker, int i,
     int *len);
 static void baseline_open(baseline_t *b, const talk_t *talk, int encoders);
@@ -219,38 +242,37 @@ run_case(const input_t *input, int speakers, int active, idle_e idle,
 /*
  * Ours: rings, the playout with its mixer, pages and returns.  Packet i of
  * each speaker has pts i * FRAME and comes at i * FRAME_MS; a tick follows.
+ * What waits at the end is played as well.
  */
 
 static double
 bench_ours(const talk_t *talk)
 {
-    int             i, k, len;
-    int64_t         began, now;
-    const uint8_t  *data;
+    int       i;
+    ours_t   *ours;
+    int64_t   began, now;
 
-    /* TODO: make the rings and the playout of talk->speakers places */
+    ours = get(sizeof(ours_t));
+    ours_open(ours, talk);
 
     began = cpu_ns();
 
-    for (i = 0; i < talk->packets; i++) {
-        now = i * FRAME_MS;
+    for (i = 0; i <= talk->packets + MARGIN / FRAME_MS; i++) {
+        now = START + i * FRAME_MS;
 
-        for (k = 0; k < talk->speakers; k++) {
-            data = talk_packet(talk, k, i, &len);
-
-            /* TODO: write it to ring k */
-
-            (void) data;
+        if (i < talk->packets) {
+            ours_send(ours, talk, i, now);
         }
 
-        /* TODO: a tick at "now", and read the returns, or they fill up */
-
-        (void) now;
+        ours_tick(ours, talk, now);
     }
 
-    (void) per_second(talk, cpu_ns() - began);
+    began = cpu_ns() - began;
 
-    return NAN;
+    ours_close(ours, talk);
+    free(ours);
+
+    return per_second(talk, began);
 }
 
 
@@ -328,6 +350,139 @@ bench_codec(const talk_t *talk)
     free(b);
 
     return per_second(talk, began);
+}
+
+
+static void
+ours_open(ours_t *ours, const talk_t *talk)
+{
+    int                 k, rc;
+    spaces_playout_t   *playout;
+
+    static const spaces_opus_head_t  head = { .channels = CHANNELS,
+                                              .pre_skip = 312,
+                                              .input_rate = RATE };
+
+    playout = &ours->playout;
+
+    spaces_playout_init(playout, talk->speakers);
+
+    playout->channels = CHANNELS;
+    playout->bitrate = BITRATE;
+    playout->handler = ours_page;
+    playout->data = ours;
+
+    for (k = 0; k < talk->speakers; k++) {
+        ours->rings[k] = ours_ring(RING);
+        ours->returns[k] = ours_ring(RETURNS);
+
+        rc = spaces_playout_join(playout, k, ours->rings[k],
+                                 ours->returns[k], MARGIN, 0, k == 0);
+        check(rc == 0, "spaces_playout_join");
+    }
+
+    spaces_playout_begin(playout, 1, &head, NULL, 0);
+}
+
+
+/* that nothing was left out */
+
+static void
+ours_close(ours_t *ours, const talk_t *talk)
+{
+    int  k;
+
+    check(ours->playout.state.granule == (int64_t) talk->packets * FRAME,
+          "not all was played");
+    check(ours->pages >= (uint64_t) talk->packets / 5, "pages are missing");
+
+    spaces_playout_free(&ours->playout);
+
+    for (k = 0; k < talk->speakers; k++) {
+        check(spaces_packet_ring_queued(ours->returns[k]) == 0
+              && (talk->speakers == 1
+                  || ours->cursors[k].samples
+                     > (uint64_t) (talk->packets - 10) * FRAME),
+              "somebody doesn't hear the others");
+
+        free(ours->rings[k]);
+        free(ours->returns[k]);
+    }
+}
+
+
+static void
+ours_page(spaces_playout_t *playout, const uint8_t *page, size_t len)
+{
+    ours_t *ours = playout->data;
+
+    (void) page;
+    (void) len;
+
+    ours->pages++;
+    spaces_playout_release(playout);
+}
+
+
+static void
+ours_send(ours_t *ours, const talk_t *talk, int i, int64_t now)
+{
+    int              k, len;
+    const uint8_t   *data;
+    spaces_packet_t  packet;
+
+    memset(&packet, 0, sizeof(spaces_packet_t));
+
+    packet.flags = i == 0 ? SPACES_PACKET_FRESH : 0;
+    packet.duration = FRAME;
+    packet.pts = (int64_t) i * FRAME;
+    packet.arrival = now;
+
+    for (k = 0; k < talk->speakers; k++) {
+        data = talk_packet(talk, k, i, &len);
+        packet.len = len;
+
+        check(spaces_packet_ring_write(ours->rings[k], &packet, data) == 0,
+              "a ring is full");
+    }
+}
+
+
+/* what is returned is taken from its ring, as a connection would send it */
+
+static void
+ours_tick(ours_t *ours, const talk_t *talk, int64_t now)
+{
+    int               k;
+    uint8_t           data[MAX_PACKET];
+    spaces_packet_t   packet;
+
+    (void) spaces_playout_run(&ours->playout, now);
+
+    for (k = 0; k < talk->speakers; k++) {
+
+        while (spaces_packet_ring_peek(ours->returns[k], &ours->cursors[k],
+                                       &packet)
+               == 0)
+        {
+            spaces_packet_ring_take(ours->returns[k], &ours->cursors[k],
+                                    &packet, data);
+        }
+
+        spaces_packet_ring_release(ours->returns[k], &ours->cursors[k]);
+    }
+}
+
+
+static spaces_packet_ring_t *
+ours_ring(size_t size)
+{
+    spaces_packet_ring_t  *ring;
+
+    ring = get(spaces_packet_ring_size(size));
+    spaces_packet_ring_init(ring, size);
+
+    return ring;
 }
 
 
