@@ -272,3 +272,12 @@ ngx_http_spaces_bytes_add(ngx_http_spaces_bytes_t *out, const void *data,
 
     return NGX_OK;
 }
+
+
+void
+ngx_http_spaces_form_free(ngx_http_spaces_bytes_t *bytes)
+{
+    ngx_free(bytes->data);
+
+    ngx_memzero(bytes, sizeof(ngx_http_spaces_bytes_t));
+}

@@ -55,5 +55,7 @@ ngx_int_t ngx_http_spaces_form_beat(ngx_http_spaces_form_e form,
 ngx_int_t ngx_http_spaces_form_end(ngx_http_spaces_form_e form,
     ngx_http_spaces_bytes_t *out);
 
+void ngx_http_spaces_form_free(ngx_http_spaces_bytes_t *bytes);
+
 
 #endif /* _NGX_HTTP_SPACES_FORM_H_INCLUDED_ */

@@ -453,6 +453,11 @@ ngx_http_spaces_live_http(ngx_http_request_t *r, const char *type,
                           sizeof(int));
     }
 
+    if (!filtered && ngx_tcp_nodelay(c) != NGX_OK) {
+        json_decref(hello);
+        return NGX_ERROR;
+    }
+
     r->read_event_handler = ngx_http_test_reading;
     r->write_event_handler = ngx_http_spaces_live_write;
 

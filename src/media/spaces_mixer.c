@@ -68,6 +68,7 @@ static int spaces_mixer_output(spaces_mixer_t *mixer,
     spaces_mixer_output_t *output, int64_t granule, int samples, uint8_t *out);
 static void spaces_mixer_limit(spaces_mixer_t *mixer,
     spaces_mixer_output_t *output, int samples);
+static float spaces_mixer_peak(const float *pcm, int n);
 
 
 spaces_mixer_t *
@@ -380,6 +381,10 @@ spaces_mixer_output_begin(spaces_mixer_t *mixer,
     output->clip[0] = 0;
     output->clip[1] = 0;
 
+    /* the energies in the listeners' decoders are those of other packets */
+
+    (void) opus_encoder_ctl(output->encoder, OPUS_SET_PREDICTION_DISABLED(1));
+
     if (before < 0) {
         return;
     }
@@ -416,6 +421,8 @@ spaces_mixer_output(spaces_mixer_t *mixer, spaces_mixer_output_t *output,
     len = opus_encode_float(output->encoder, mixer->out, samples, out,
                             SPACES_MIXER_MAX_PACKET);
 
+    (void) opus_encoder_ctl(output->encoder, OPUS_SET_PREDICTION_DISABLED(0));
+
     output->granule = granule + samples;
 
     return len > 0 ? len : 0;
@@ -431,26 +438,27 @@ static void
 spaces_mixer_limit(spaces_mixer_t *mixer, spaces_mixer_output_t *output,
     int samples)
 {
-    int     i, k, n;
+    int     i, k, n, over;
     float   peak, gain, target, step, *pcm;
 
     n = SPACES_MIXER_BLOCK * mixer->channels;
     gain = output->gain;
+    over = (output->clip[0] != 0 || output->clip[1] != 0);
 
     for (i = 0; i < samples / SPACES_MIXER_BLOCK; i++) {
 
         pcm = mixer->out + i * n;
-        peak = 0;
-
-        for (k = 0; k < n; k++) {
-            peak = fmaxf(peak, fabsf(pcm[k]));
-        }
+        peak = spaces_mixer_peak(pcm, n);
 
         target = peak > SPACES_MIXER_CEILING ? SPACES_MIXER_CEILING / peak
                                              : 1;
 
         if (target > gain) {
             target = fminf(target, gain * SPACES_MIXER_RELEASE);
+        }
+
+        if (peak * fmaxf(gain, target) > 1) {
+            over = 1;
         }
 
         if (gain == 1 && target == 1) {
@@ -469,5 +477,38 @@ spaces_mixer_limit(spaces_mixer_t *mixer, spaces_mixer_output_t *output,
 
     output->gain = gain;
 
-    opus_pcm_soft_clip(mixer->out, samples, mixer->channels, output->clip);
+    /* it would look at each sample twice, and leave them all as they are */
+
+    if (over) {
+        opus_pcm_soft_clip(mixer->out, samples, mixer->channels,
+                           output->clip);
+    }
+}
+
+
+/* "n" is a multiple of 8; one maximum would wait for the one before it */
+
+static float
+spaces_mixer_peak(const float *pcm, int n)
+{
+    int    i, k;
+    float  x, peak, peaks[8];
+
+    memset(peaks, 0, sizeof(peaks));
+
+    for (i = 0; i < n; i += 8) {
+
+        for (k = 0; k < 8; k++) {
+            x = fabsf(pcm[i + k]);
+            peaks[k] = x > peaks[k] ? x : peaks[k];
+        }
+    }
+
+    peak = 0;
+
+    for (k = 0; k < 8; k++) {
+        peak = fmaxf(peak, peaks[k]);
+    }
+
+    return peak;
 }

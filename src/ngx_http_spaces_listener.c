@@ -1,0 +1,577 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ *
+ * One listener of a feed: the past it asked for first, then the present.
+ */
+
+
+#include "ngx_http_spaces_feeding.h"
+
+#include "spaces_ogg_seek.h"
+
+
+/* who was too far behind goes on so many ms ago */
+#define NGX_HTTP_SPACES_SKIP    1000
+
+/* pages that may be overwritten while they are read are left alone, bytes */
+#define NGX_HTTP_SPACES_MOVING  66000
+
+/* of a listener's past this much is taken at a time, bytes */
+#define NGX_HTTP_SPACES_PIECE   65536
+
+
+static uint64_t ngx_http_spaces_listener_page(ngx_http_spaces_room_t *room,
+    int64_t granule);
+static int64_t ngx_http_spaces_listener_granule(ngx_http_spaces_room_t *room,
+    uint64_t start);
+static ngx_int_t ngx_http_spaces_listener_catch_up(
+    ngx_http_spaces_listener_t *listener);
+static ngx_int_t ngx_http_spaces_listener_refill(
+    ngx_http_spaces_listener_t *listener);
+static ngx_int_t ngx_http_spaces_listener_read_on(
+    ngx_http_spaces_listener_t *listener);
+static ngx_int_t ngx_http_spaces_listener_send(
+    ngx_http_spaces_listener_t *listener, u_char *p, size_t len);
+static uint64_t ngx_http_spaces_listener_skip(
+    ngx_http_spaces_listener_t *listener);
+static void ngx_http_spaces_listener_end(ngx_http_spaces_listener_t *listener,
+    ngx_uint_t lost);
+
+
+size_t
+ngx_http_spaces_feed_copy(ngx_http_spaces_feed_t *feed, uint64_t from,
+    uint64_t to)
+{
+    size_t                   len, start, first;
+    u_char                  *pages;
+    ngx_http_spaces_room_t  *room;
+
+    room = feed->room;
+    pages = feed->smcf->feeds->pages;
+    len = (size_t) (to - from);
+
+    if (to - from > NGX_HTTP_SPACES_PAGES - NGX_HTTP_SPACES_MOVING) {
+        return 0;
+    }
+
+    start = (size_t) (from % NGX_HTTP_SPACES_PAGES);
+    first = ngx_min(len, NGX_HTTP_SPACES_PAGES - start);
+
+    ngx_memcpy(pages, room->pages + start, first);
+    ngx_memcpy(pages + first, room->pages, len - first);
+
+    ngx_memory_barrier();
+
+    if (ngx_http_spaces_room_playout(room)->head - from
+        > NGX_HTTP_SPACES_PAGES - NGX_HTTP_SPACES_MOVING)
+    {
+        return 0;
+    }
+
+    return len;
+}
+
+
+/* where the page begins that has the granule in it, or the oldest there is */
+
+static uint64_t
+ngx_http_spaces_listener_page(ngx_http_spaces_room_t *room, int64_t granule)
+{
+    uint64_t                  start, head;
+    ngx_uint_t                n, oldest;
+    spaces_playout_state_t   *state;
+    ngx_http_spaces_index_t  *index;
+
+    state = ngx_http_spaces_room_playout(room);
+
+    head = state->head;
+    start = head;
+    n = state->sequence;
+
+    oldest = n > NGX_HTTP_SPACES_INDEX - 8 ? n - (NGX_HTTP_SPACES_INDEX - 8)
+                                           : 0;
+    oldest = ngx_max(oldest, room->first);
+
+    while (n > oldest) {
+        index = &room->index[--n % NGX_HTTP_SPACES_INDEX];
+
+        if (head - index->start
+            > NGX_HTTP_SPACES_PAGES - 2 * NGX_HTTP_SPACES_MOVING)
+        {
+            break;
+        }
+
+        start = index->start;
+
+        if (index->granule <= granule) {
+            break;
+        }
+    }
+
+    return start;
+}
+
+
+/* the granule where a page begins; what the index doesn't know is late */
+
+static int64_t
+ngx_http_spaces_listener_granule(ngx_http_spaces_room_t *room, uint64_t start)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_SPACES_INDEX; i++) {
+
+        if (room->index[i].start == start) {
+            return room->index[i].granule;
+        }
+    }
+
+    return INT64_MAX;
+}
+
+
+/* the header, and where it begins */
+
+ngx_int_t
+ngx_http_spaces_listener_begin(ngx_http_spaces_listener_t *listener,
+    int64_t back, json_t *hello)
+{
+    char                    *text;
+    int64_t                  granule;
+    ngx_int_t                rc;
+    ngx_str_t                compact, json;
+    ngx_pool_t              *pool;
+    ngx_http_spaces_feed_t  *feed;
+    ngx_http_spaces_room_t  *room;
+
+    feed = listener->feed;
+    room = feed->room;
+
+    listener->catching_up = 1;
+    listener->offset = feed->offset;
+
+    if (hello) {
+        rc = NGX_ERROR;
+        pool = ngx_create_pool(4096, ngx_cycle->log);
+        text = json_dumps(hello, JSON_COMPACT);
+
+        if (pool && text
+            && ngx_http_spaces_event_json(pool, "hello", hello, &json)
+               == NGX_OK)
+        {
+            compact.data = (u_char *) text;
+            compact.len = ngx_strlen(text);
+
+            rc = ngx_http_spaces_form_event(
+                                  (ngx_http_spaces_form_e) listener->form,
+                                  "hello", &compact, &json, &listener->past);
+        }
+
+        free(text);
+
+        if (pool) {
+            ngx_destroy_pool(pool);
+        }
+
+        if (rc != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (room == NULL || listener->form >= ngx_http_spaces_form_sse) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_spaces_form_pages((ngx_http_spaces_form_e) listener->form,
+                                   room->header, room->header_len, 1,
+                                   &listener->past)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (back == 0) {
+        return NGX_OK;
+    }
+
+    granule = ngx_http_spaces_room_playout(room)->granule;
+    granule = back > granule / (SPACES_OPUS_RATE / 1000)
+              ? 0 : granule - back * (SPACES_OPUS_RATE / 1000);
+
+    listener->offset = ngx_min(ngx_http_spaces_listener_page(room, granule),
+                               feed->offset);
+
+    if (room->record && !room->torn
+        && listener->offset > room->header_len
+        && ngx_http_spaces_listener_granule(room, listener->offset) > granule)
+    {
+        return ngx_http_spaces_past_read(listener, feed->smcf, &feed->id,
+                                         granule, 0, room->written);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_spaces_listener_go_on(ngx_http_spaces_listener_t *listener)
+{
+    if (listener->feed == NULL || !listener->blocked) {
+        return;
+    }
+
+    listener->blocked = 0;
+
+    ngx_http_spaces_listener_serve(listener);
+}
+
+
+ngx_uint_t
+ngx_http_spaces_listener_is_even(ngx_http_spaces_listener_t *listener)
+{
+    ngx_http_spaces_stream_t  *stream;
+
+    if (listener->feed == NULL) {
+        return 0;
+    }
+
+    if (listener->catching_up) {
+        return listener->sent == 0 || listener->sent == listener->past.len;
+    }
+
+    stream = &listener->feed->audiences[listener->form].stream;
+
+    return ngx_http_spaces_stream_next(stream, listener->position)
+           == listener->position;
+}
+
+
+void
+ngx_http_spaces_listener_serve(ngx_http_spaces_listener_t *listener)
+{
+    size_t                     start, n;
+    uint64_t                   end;
+    ngx_int_t                  rc;
+    ngx_http_spaces_feed_t    *feed;
+    ngx_http_spaces_stream_t  *stream;
+
+    feed = listener->feed;
+
+    if (listener->catching_up) {
+
+        if (listener->blocked) {
+            return;
+        }
+
+        rc = ngx_http_spaces_listener_catch_up(listener);
+
+        if (rc != NGX_OK) {
+            return;
+        }
+    }
+
+    stream = &feed->audiences[listener->form].stream;
+
+    if (stream->head - listener->position > stream->size) {
+
+        /* it has taken nothing for so long that what comes next is gone */
+
+        ngx_http_spaces_listener_end(listener, 1);
+        return;
+    }
+
+    if (listener->blocked) {
+        return;
+    }
+
+    while (listener->position < stream->head) {
+
+        end = ngx_http_spaces_listener_skip(listener);
+
+        start = (size_t) (listener->position & (stream->size - 1));
+        n = (size_t) ngx_min(end - listener->position, stream->size - start);
+
+        rc = ngx_http_spaces_listener_send(listener, stream->data + start, n);
+
+        if (rc < 0) {
+            return;
+        }
+
+        listener->position += rc;
+    }
+
+    if (feed->over) {
+        ngx_http_spaces_listener_end(listener, 0);
+    }
+}
+
+
+/* bytes that were sent; or it is blocked, or it has left */
+
+static ngx_int_t
+ngx_http_spaces_listener_send(ngx_http_spaces_listener_t *listener, u_char *p,
+    size_t len)
+{
+    ssize_t  n;
+
+    if (listener->handlers->ready && !listener->handlers->ready(listener)) {
+        listener->blocked = 1;
+        return NGX_AGAIN;
+    }
+
+    n = listener->handlers->send(listener, p, len);
+
+    if (n == NGX_AGAIN) {
+        listener->blocked = 1;
+        return NGX_AGAIN;
+    }
+
+    if (n < 0) {
+        ngx_http_spaces_listener_end(listener, 1);
+        return NGX_ERROR;
+    }
+
+    return n;
+}
+
+
+/* NGX_OK: it is in the present */
+
+static ngx_int_t
+ngx_http_spaces_listener_catch_up(ngx_http_spaces_listener_t *listener)
+{
+    ngx_int_t                  rc;
+    ngx_http_spaces_feed_t    *feed;
+    ngx_http_spaces_stream_t  *stream;
+
+    feed = listener->feed;
+
+    for ( ;; ) {
+
+        while (listener->sent < listener->past.len) {
+
+            rc = ngx_http_spaces_listener_send(listener,
+                                        listener->past.data + listener->sent,
+                                        listener->past.len - listener->sent);
+
+            if (rc < 0) {
+                return rc;
+            }
+
+            listener->sent += rc;
+        }
+
+        listener->sent = 0;
+        listener->past.len = 0;
+
+        if (listener->file) {
+
+            if (ngx_http_spaces_past_busy(listener->file)) {
+                return NGX_AGAIN;
+            }
+
+            rc = ngx_http_spaces_listener_read_on(listener);
+
+            if (rc != NGX_DECLINED) {
+                return rc;
+            }
+        }
+
+        if (listener->offset >= feed->offset) {
+            break;
+        }
+
+        rc = ngx_http_spaces_listener_refill(listener);
+
+        if (rc == NGX_DECLINED) {
+
+            /* it was too slow: the present is all there is */
+
+            break;
+        }
+
+        if (rc != NGX_OK) {
+            ngx_http_spaces_listener_end(listener, 1);
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_http_spaces_form_free(&listener->past);
+
+    stream = &feed->audiences[listener->form].stream;
+
+    listener->catching_up = 0;
+    listener->position = feed->over ? stream->last : stream->head;
+
+    return NGX_OK;
+}
+
+
+/* more of the past, from memory; NGX_DECLINED: it isn't there any more */
+
+static ngx_int_t
+ngx_http_spaces_listener_refill(ngx_http_spaces_listener_t *listener)
+{
+    size_t                   len;
+    u_char                  *pages;
+    ngx_http_spaces_feed_t  *feed;
+
+    feed = listener->feed;
+    pages = feed->smcf->feeds->pages;
+
+    if (feed->room == NULL) {
+        return NGX_DECLINED;
+    }
+
+    len = ngx_http_spaces_feed_copy(feed, listener->offset,
+                                    ngx_min(feed->offset, listener->offset
+                                                + NGX_HTTP_SPACES_PIECE));
+    len = spaces_ogg_whole(pages, len);
+
+    if (len == 0) {
+        return NGX_DECLINED;
+    }
+
+    listener->offset += len;
+
+    return ngx_http_spaces_form_pages((ngx_http_spaces_form_e) listener->form,
+                                      pages, len, 0, &listener->past);
+}
+
+
+/* likewise from the file; NGX_DECLINED: memory goes back far enough now */
+
+static ngx_int_t
+ngx_http_spaces_listener_read_on(ngx_http_spaces_listener_t *listener)
+{
+    uint64_t                 end;
+    ngx_http_spaces_feed_t  *feed;
+
+    feed = listener->feed;
+    end = feed->room ? feed->room->written : feed->offset;
+
+    if (listener->offset >= feed->offset
+        || (feed->room
+            && feed->offset - listener->offset
+               < NGX_HTTP_SPACES_PAGES - 3 * NGX_HTTP_SPACES_MOVING))
+    {
+        ngx_http_spaces_past_close(listener->file);
+        listener->file = NULL;
+        return NGX_DECLINED;
+    }
+
+    if (listener->offset >= end) {
+        return NGX_AGAIN;
+    }
+
+    if (ngx_http_spaces_past_read(listener, feed->smcf, &feed->id, 0,
+                                  listener->offset, end)
+        != NGX_OK)
+    {
+        ngx_http_spaces_listener_end(listener, 1);
+        return NGX_ERROR;
+    }
+
+    return NGX_AGAIN;
+}
+
+
+void
+ngx_http_spaces_listener_read(ngx_http_spaces_listener_t *listener,
+    const u_char *data, ssize_t len, uint64_t offset)
+{
+    ngx_http_spaces_feed_t  *feed;
+
+    feed = listener->feed;
+
+    if (len <= 0) {
+
+        /* what memory has is better than nothing */
+
+        ngx_http_spaces_past_close(listener->file);
+        listener->file = NULL;
+
+        if (feed->over) {
+            listener->offset = feed->offset;
+        }
+
+    } else {
+        listener->offset = offset + len;
+
+        if (ngx_http_spaces_form_pages(
+                                   (ngx_http_spaces_form_e) listener->form,
+                                   data, (size_t) len, 0, &listener->past)
+            != NGX_OK)
+        {
+            ngx_http_spaces_listener_end(listener, 1);
+            return;
+        }
+    }
+
+    ngx_http_spaces_listener_serve(listener);
+}
+
+
+/*
+ * Up to where it may be sent to in one go.  Who is too far behind goes on in
+ * the present, after the frame that they are in.
+ */
+
+static uint64_t
+ngx_http_spaces_listener_skip(ngx_http_spaces_listener_t *listener)
+{
+    uint64_t                   next;
+    ngx_http_spaces_feed_t    *feed;
+    ngx_http_spaces_stream_t  *stream;
+
+    feed = listener->feed;
+    stream = &feed->audiences[listener->form].stream;
+
+    if (!ngx_http_spaces_stream_is_late(stream, listener->position)
+        || listener->form >= ngx_http_spaces_form_sse
+        || listener->position
+           >= ngx_http_spaces_stream_since(stream,
+                                       feed->now - NGX_HTTP_SPACES_BEHIND))
+    {
+        return stream->head;
+    }
+
+    next = ngx_http_spaces_stream_next(stream, listener->position);
+
+    if (next != listener->position) {
+        return next;
+    }
+
+    next = ngx_http_spaces_stream_since(stream,
+                                        feed->now - NGX_HTTP_SPACES_SKIP);
+
+    /* the end is nobody spared */
+
+    listener->position = feed->over ? ngx_min(next, stream->last) : next;
+
+    return stream->head;
+}
+
+
+static void
+ngx_http_spaces_listener_end(ngx_http_spaces_listener_t *listener,
+    ngx_uint_t lost)
+{
+    ngx_http_spaces_feed_leave(listener);
+
+    listener->handlers->ended(listener, lost);
+}
+
+
+void
+ngx_http_spaces_listener_keep(ngx_http_spaces_listener_t *listener)
+{
+    while (listener->catching_up && listener->file == NULL
+           && listener->offset < listener->feed->offset)
+    {
+        if (ngx_http_spaces_listener_refill(listener) != NGX_OK) {
+            return;
+        }
+    }
+}
