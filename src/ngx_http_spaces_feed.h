@@ -14,7 +14,7 @@
 
 #include "ngx_http_spaces_form.h"
 #include "ngx_http_spaces_tick.h"
-#include "ngx_http_spaces_zone.h"
+#include "ngx_http_spaces_places.h"
 
 
 typedef struct ngx_http_spaces_feed_s      ngx_http_spaces_feed_t;

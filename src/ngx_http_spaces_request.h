@@ -14,7 +14,7 @@
 #include "ngx_http_spaces_module.h"
 #include "ngx_http_spaces_redis.h"
 #include "ngx_http_spaces_space.h"
-#include "ngx_http_spaces_zone.h"
+#include "ngx_http_spaces_places.h"
 
 
 #define NGX_HTTP_SPACES_TOKEN_HASH  64      /* SHA-256 in hexadecimal */

@@ -11,7 +11,7 @@
 #define _NGX_HTTP_SPACES_ROOM_H_INCLUDED_
 
 
-#include "ngx_http_spaces_zone.h"
+#include "ngx_http_spaces_places.h"
 
 
 /* to be called after the tick is there; NULL without memory */
