@@ -72,6 +72,13 @@ ngx_http_spaces_feeds_create(ngx_http_spaces_main_conf_t *smcf)
 }
 
 
+void
+ngx_http_spaces_feeds_destroy(ngx_http_spaces_feeds_t *feeds)
+{
+    ngx_http_spaces_form_free(&feeds->bytes);
+}
+
+
 static ngx_http_spaces_feed_t *
 ngx_http_spaces_feed_get(ngx_http_spaces_main_conf_t *smcf, ngx_str_t *id)
 {

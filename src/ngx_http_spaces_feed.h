@@ -80,6 +80,9 @@ typedef struct {
 ngx_http_spaces_feeds_t *ngx_http_spaces_feeds_create(
     ngx_http_spaces_main_conf_t *smcf);
 
+/* for a worker that exits, when its connections are gone */
+void ngx_http_spaces_feeds_destroy(ngx_http_spaces_feeds_t *feeds);
+
 #define NGX_HTTP_SPACES_FROM_START  INT64_MAX
 
 /*

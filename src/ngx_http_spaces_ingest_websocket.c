@@ -106,7 +106,11 @@ ngx_http_spaces_ingest_websocket(ngx_http_spaces_ingest_t *ingest)
                       "space", ngx_http_spaces_describe(r, ctx->space,
                                                   ingest->entrant.host));
 
-    if (ngx_http_spaces_event_json(r->pool, "hello", hello, &json) != NGX_OK) {
+    rc = ngx_http_spaces_event_json(r->pool, "hello", hello, &json);
+
+    json_decref(hello);
+
+    if (rc != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -829,8 +829,10 @@ ngx_http_spaces_init_main_conf(ngx_conf_t *cf, void *conf)
                               + ngx_http_spaces_room_size(smcf->max_speakers))
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"spaces_zone\" is too small for one Space with "
-                      "\"spaces_max_speakers\" of %ui: write %uzk at least",
+                      "Spaces are handled in %V:%ui, but \"spaces_zone\" is "
+                      "too small for one Space with \"spaces_max_speakers\" "
+                      "of %ui: write %uzk at least",
+                      &smcf->handler_file, smcf->handler_line,
                       smcf->max_speakers,
                       (NGX_HTTP_SPACES_ZONE_REST
                        + ngx_http_spaces_room_size(smcf->max_speakers)) / 1024
@@ -1125,6 +1127,7 @@ ngx_http_spaces_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_spaces_rooms_leave(smcf->rooms);
+    ngx_http_spaces_feeds_destroy(smcf->feeds);
     ngx_http_spaces_redis_destroy(smcf->redis);
     ngx_http_spaces_cache_destroy(smcf->cache);
 }
