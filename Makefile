@@ -5,7 +5,7 @@
 # make run      install what is missing, and serve the example on localhost
 # make test     install what is missing, and run every test
 # make install  put the module where nginx looks for it
-# make bench    replay beside nginx's own static file
+# make bench    replay, mixing and fan-out beside their peers
 # make clean
 
 NGINX_SRC   = /usr/share/nginx/src
@@ -27,7 +27,7 @@ PACKAGES    = gcc make nginx nginx-dev libopus-dev libogg-dev libhiredis-dev \
               libjansson-dev libwslay-dev libssl-dev redis-server curl ffmpeg
 TEST_PACKAGES = perl libmojolicious-perl libcmocka-dev opus-tools oggz-tools \
                 openssl
-BENCH_PACKAGES = wrk
+BENCH_PACKAGES = wrk icecast2 pkg-config
 
 SUDO        = $(if $(filter-out 0,$(shell id -u)),sudo)
 
@@ -107,6 +107,8 @@ bench: test-packages
 	$(call install-packages,$(BENCH_PACKAGES))
 	@$(MAKE) --no-print-directory $(MODULE)
 	@t/bench/replay
+	@t/bench/room
+	@t/bench/fanout
 
 install: $(MODULE)
 	install -d $(DESTDIR)$(MODULES_DIR)
