@@ -368,6 +368,14 @@ ngx_http_spaces_assign_role(ngx_http_request_t *r)
 
 
 ngx_uint_t
+ngx_http_spaces_is_recorded(ngx_http_spaces_ctx_t *ctx)
+{
+    return ctx->in_room ? ctx->room.recording == NGX_HTTP_SPACES_RECORDING
+                        : ctx->space->record != 0;
+}
+
+
+ngx_uint_t
 ngx_http_spaces_may_see(ngx_http_spaces_ctx_t *ctx)
 {
     return ctx->space->visibility != NGX_HTTP_SPACES_UNLISTED

@@ -230,6 +230,7 @@ ngx_http_spaces_feed_join(ngx_http_spaces_main_conf_t *smcf, ngx_str_t *id,
 
     listener->feed = feed;
     listener->since = ngx_http_spaces_monotonic();
+    listener->sent_at = listener->since;
 
     ngx_queue_insert_tail(&audience->listeners, &listener->queue);
     audience->n++;

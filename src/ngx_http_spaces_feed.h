@@ -63,6 +63,9 @@ struct ngx_http_spaces_listener_s {
     unsigned                              newcoming:1;
     unsigned                              catching_up:1;
     unsigned                              blocked:1; /* by "send" */
+    unsigned                              pending:1; /* what comes next was
+                                                        given to "send" */
+    int64_t                               sent_at;   /* ms, monotonic: last */
 };
 
 

@@ -52,7 +52,8 @@ static ngx_int_t ngx_http_spaces_ingest_result(
 ngx_int_t
 ngx_http_spaces_ingest_handler(ngx_http_request_t *r)
 {
-    ngx_http_spaces_ctx_t  *ctx;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
 
     static ngx_str_t  source = ngx_string("SOURCE");
 
@@ -79,7 +80,10 @@ ngx_http_spaces_ingest_handler(ngx_http_request_t *r)
     /* what is decided here holds for hours: it is not decided by a cache */
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
     ctx->fresh = 1;
+    ctx->change = *ngx_http_spaces_zone_change(smcf->zone, &ctx->id);
 
     return ngx_http_spaces_begin(r,
                ngx_http_spaces_load(r, ngx_http_spaces_ingest_loaded));
@@ -113,7 +117,8 @@ ngx_http_spaces_ingest_loaded(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
     if (ngx_http_spaces_header_cstr(r, "Spaces-Recording",
-                                    ctx->space->record ? "on" : "off")
+                                    ngx_http_spaces_is_recorded(ctx)
+                                    ? "on" : "off")
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -310,6 +315,7 @@ ngx_http_spaces_ingest_begin(ngx_http_request_t *r, ngx_uint_t websocket,
     ingest->waiter.handler = ngx_http_spaces_ingest_tick;
     ingest->waiter.data = ingest;
     ingest->resume = ngx_http_spaces_ingest_read_on;
+    ingest->change = ctx->change;
 
     ingest->entrant.id = ngx_http_spaces_ingest_id(r);
     ingest->entrant.host = (ctx->role == NGX_HTTP_SPACES_HOST);
@@ -607,7 +613,7 @@ ngx_http_spaces_ingest_raw_hello(ngx_http_request_t *r)
                            "Spaces-Recording: %s\r\n"
                            "Connection: close\r\n\r\n",
                            r->http_version > NGX_HTTP_VERSION_10 ? 1 : 0,
-                           ctx->space->record ? "on" : "off");
+                           ngx_http_spaces_is_recorded(ctx) ? "on" : "off");
 
         ingest->raw_answered = 1;
         r->headers_out.status = NGX_HTTP_OK;
@@ -848,6 +854,14 @@ ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest)
 
     if (ingest->complete) {
         ngx_http_spaces_ingest_tell_end(ingest);
+        return;
+    }
+
+    if (ingest->draining && ingest->blocked && ingest->slowed) {
+
+        /* one who is ahead of time has no end: what is in the ring is it */
+
+        ngx_http_spaces_ingest_idle(ingest);
         return;
     }
 

@@ -46,6 +46,8 @@ struct ngx_http_spaces_ingest_s {
     ngx_uint_t                      trim;
     int64_t                         pts;       /* of packets that have none */
     int64_t                         slowed;    /* ms, monotonic: when last */
+    ngx_atomic_uint_t               change;    /* of the Space, when they were
+                                                  let in */
 
     u_char                         *raw;       /* buffer, if there is no body
                                                   as nginx sees it */
@@ -74,7 +76,7 @@ struct ngx_http_spaces_ingest_s {
     unsigned                        ended:1;   /* and so the ring was told */
     unsigned                        complained:1;
     unsigned                        draining:1;/* the Space ends: hurry */
-    unsigned                        emptied:1; /* a tick ago, while it hurries */
+    unsigned                        emptied:1; /* a tick ago, hurrying */
     unsigned                        failed:1;  /* the room came to nothing */
     unsigned                        no_space:1;
     unsigned                        reloading:1;

@@ -45,6 +45,7 @@ static ngx_http_spaces_websocket_handlers_t
 {
     ngx_http_spaces_ingest_message,
     NULL,
+    NULL,
     ngx_http_spaces_ingest_closed
 };
 
@@ -102,7 +103,7 @@ ngx_http_spaces_ingest_websocket(ngx_http_spaces_ingest_t *ingest)
                       "role",
                       ngx_http_spaces_json_string(
                                            &ngx_http_spaces_roles[ctx->role]),
-                      "recording", (int) ctx->space->record,
+                      "recording", (int) ngx_http_spaces_is_recorded(ctx),
                       "space", ngx_http_spaces_describe(r, ctx->space,
                                                   ingest->entrant.host));
 
@@ -337,6 +338,16 @@ static void
 ngx_http_spaces_ingest_event(void *data, ngx_str_t *json)
 {
     ngx_http_spaces_ingest_t  *ingest = data;
+
+    if (ngx_http_spaces_websocket_backlog(ingest->ws)
+        > 2 * NGX_HTTP_SPACES_WS_BACKLOG)
+    {
+        ngx_log_error(NGX_LOG_INFO, ingest->request->connection->log, 0,
+                      "a speaker takes no events: the connection is closed");
+
+        ngx_http_spaces_websocket_drop(ingest->ws);
+        return;
+    }
 
     (void) ngx_http_spaces_websocket_send(ingest->ws, 0, json->data,
                                           json->len);

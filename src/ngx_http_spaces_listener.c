@@ -17,6 +17,9 @@
 /* pages that may be overwritten while they are read are left alone, bytes */
 #define NGX_HTTP_SPACES_MOVING  66000
 
+/* who takes nothing of the past, or of what is left, for so long is gone, ms */
+#define NGX_HTTP_SPACES_STUCK   20000
+
 /* of a listener's past this much is taken at a time, bytes */
 #define NGX_HTTP_SPACES_PIECE   65536
 
@@ -232,7 +235,7 @@ ngx_http_spaces_listener_is_even(ngx_http_spaces_listener_t *listener)
 {
     ngx_http_spaces_stream_t  *stream;
 
-    if (listener->feed == NULL) {
+    if (listener->feed == NULL || listener->pending) {
         return 0;
     }
 
@@ -257,6 +260,13 @@ ngx_http_spaces_listener_serve(ngx_http_spaces_listener_t *listener)
     ngx_http_spaces_stream_t  *stream;
 
     feed = listener->feed;
+
+    if (listener->blocked && (listener->catching_up || feed->over)
+        && feed->now > listener->sent_at + NGX_HTTP_SPACES_STUCK)
+    {
+        ngx_http_spaces_listener_end(listener, 1);
+        return;
+    }
 
     if (listener->catching_up) {
 
@@ -331,6 +341,8 @@ ngx_http_spaces_listener_send(ngx_http_spaces_listener_t *listener, u_char *p,
         ngx_http_spaces_listener_end(listener, 1);
         return NGX_ERROR;
     }
+
+    listener->sent_at = listener->feed->now;
 
     return n;
 }
@@ -452,6 +464,7 @@ ngx_http_spaces_listener_read_on(ngx_http_spaces_listener_t *listener)
     end = feed->room ? feed->room->written : feed->offset;
 
     if (listener->offset >= feed->offset
+        || (feed->room && feed->room->torn && listener->offset >= end)
         || (feed->room
             && feed->offset - listener->offset
                < NGX_HTTP_SPACES_PAGES - 3 * NGX_HTTP_SPACES_MOVING))
@@ -528,7 +541,8 @@ ngx_http_spaces_listener_skip(ngx_http_spaces_listener_t *listener)
     feed = listener->feed;
     stream = &feed->audiences[listener->form].stream;
 
-    if (!ngx_http_spaces_stream_is_late(stream, listener->position)
+    if (listener->pending
+        || !ngx_http_spaces_stream_is_late(stream, listener->position)
         || listener->form >= ngx_http_spaces_form_sse
         || listener->position
            >= ngx_http_spaces_stream_since(stream,

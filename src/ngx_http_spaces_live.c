@@ -71,6 +71,7 @@ static void ngx_http_spaces_live_write(ngx_http_request_t *r);
 static void ngx_http_spaces_live_message(void *data, ngx_uint_t binary,
     u_char *p, size_t len);
 static void ngx_http_spaces_live_writable(void *data);
+static ngx_uint_t ngx_http_spaces_live_even(void *data);
 static void ngx_http_spaces_live_closed(void *data);
 
 static void ngx_http_spaces_live_cleanup(void *data);
@@ -112,6 +113,7 @@ static ngx_http_spaces_websocket_handlers_t
 {
     ngx_http_spaces_live_message,
     ngx_http_spaces_live_writable,
+    ngx_http_spaces_live_even,
     ngx_http_spaces_live_closed
 };
 
@@ -183,7 +185,8 @@ ngx_http_spaces_live_loaded(ngx_http_request_t *r)
     }
 
     if (ngx_http_spaces_header_cstr(r, "Spaces-Recording",
-                                    ctx->space->record ? "on" : "off")
+                                    ngx_http_spaces_is_recorded(ctx)
+                                    ? "on" : "off")
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -339,7 +342,7 @@ ngx_http_spaces_live_hello(ngx_http_request_t *r)
 
     return json_pack("{s:o, s:b, s:o}",
                      "role", ngx_http_spaces_json_string(role),
-                     "recording", (int) ctx->space->record,
+                     "recording", (int) ngx_http_spaces_is_recorded(ctx),
                      "space", ngx_http_spaces_describe(r, ctx->space,
                                       ctx->role == NGX_HTTP_SPACES_HOST));
 }
@@ -564,6 +567,7 @@ ngx_http_spaces_live_send(ngx_http_spaces_listener_t *listener, u_char *p,
         n = c->send(c, p, len);
 
         if (n > 0) {
+            listener->pending = 0;
             c->sent += n;
             return n;
         }
@@ -577,6 +581,14 @@ ngx_http_spaces_live_send(ngx_http_spaces_listener_t *listener, u_char *p,
     if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
         return NGX_ERROR;
     }
+
+#if (NGX_HTTP_SSL)
+
+    /* what is encrypted already has to be tried again as it is */
+
+    listener->pending = (c->ssl != NULL);
+
+#endif
 
     return NGX_AGAIN;
 }
@@ -685,6 +697,14 @@ ngx_http_spaces_live_ended(ngx_http_spaces_listener_t *listener,
         return;
     }
 
+#if (NGX_HTTP_SSL)
+
+    if (lost && c->ssl) {
+        c->ssl->no_send_shutdown = 1;
+    }
+
+#endif
+
     if (lost && !c->error) {
         ngx_log_error(NGX_LOG_INFO, c->log, 0,
                       "a listener was too slow: its connection is closed");
@@ -751,10 +771,20 @@ ngx_http_spaces_live_message(void *data, ngx_uint_t binary, u_char *p,
         return;
     }
 
-    live->done = 1;
-
     ngx_log_error(NGX_LOG_INFO, live->request->connection->log, 0,
                   "a listener sent a message: its connection is closed");
+
+    if (!ngx_http_spaces_listener_is_even(&live->listener)) {
+
+        /* the frame of the end would be in the middle of another */
+
+        live->done = 1;
+        ngx_http_spaces_feed_leave(&live->listener);
+        ngx_http_spaces_websocket_drop(live->ws);
+        return;
+    }
+
+    live->done = 1;
 
     ngx_http_spaces_feed_leave(&live->listener);
     ngx_http_spaces_websocket_close(live->ws, NGX_HTTP_SPACES_WS_REFUSED,
@@ -768,6 +798,15 @@ ngx_http_spaces_live_writable(void *data)
     ngx_http_spaces_live_t *live = data;
 
     ngx_http_spaces_listener_go_on(&live->listener);
+}
+
+
+static ngx_uint_t
+ngx_http_spaces_live_even(void *data)
+{
+    ngx_http_spaces_live_t *live = data;
+
+    return live->done || ngx_http_spaces_listener_is_even(&live->listener);
 }
 
 

@@ -69,7 +69,9 @@ ngx_http_spaces_room_place(ngx_http_spaces_room_t *room,
 
     if (speaker) {
 
-        if (speaker->source && ngx_http_spaces_alive(speaker->source)) {
+        if (speaker->removed
+            || (speaker->source && ngx_http_spaces_alive(speaker->source)))
+        {
             return NGX_BUSY;
         }
 
@@ -83,7 +85,7 @@ ngx_http_spaces_room_place(ngx_http_spaces_room_t *room,
     for (i = entrant->host ? 0 : 1; i < room->nspeakers; i++) {
         speaker = &room->speakers[i];
 
-        if (speaker->source == 0 && speaker->vacant) {
+        if (speaker->source == 0 && ngx_http_spaces_is_vacant(speaker)) {
             *place = i;
             return NGX_OK;
         }
@@ -115,7 +117,8 @@ ngx_http_spaces_room_speaker(ngx_http_spaces_room_t *room, ngx_str_t *id)
 
         if (speaker->id_len == id->len
             && ngx_memcmp(speaker->id, id->data, id->len) == 0
-            && (speaker->source || !speaker->vacant || i == 0))
+            && (speaker->source || !ngx_http_spaces_is_vacant(speaker)
+                || i == 0))
         {
             return speaker;
         }
@@ -133,13 +136,16 @@ ngx_http_spaces_room_take(ngx_http_spaces_room_t *room, ngx_uint_t place,
 
     speaker = &room->speakers[place];
 
-    if (speaker->vacant && place) {
+    /* the same one who comes back is what they were */
+
+    if (speaker->id_len != entrant->id.len
+        || ngx_memcmp(speaker->id, entrant->id.data, speaker->id_len) != 0)
+    {
         speaker->muted = 0;
+        speaker->removed = 0;
     }
 
-    speaker->removed = 0;
     speaker->active = 0;
-    speaker->vacant = 0;
     speaker->returns = entrant->returns;
     speaker->margin = entrant->margin;
     speaker->gain = entrant->gain;

@@ -118,6 +118,7 @@ typedef struct {
     ngx_http_spaces_redis_op_t  *op;
 
     json_t                      *body;
+    ngx_atomic_uint_t            change;     /* of the Space, at first */
     ngx_str_t                    share_token;  /* while its URL is built */
     void                        *loading;    /* the store's, while it loads */
     void                        *data;       /* the handler's */
@@ -138,6 +139,9 @@ ngx_http_spaces_ctx_t *ngx_http_spaces_get_ctx(ngx_http_request_t *r);
  * target is the token, elsewhere it is the Space's id.
  */
 ngx_int_t ngx_http_spaces_identify(ngx_http_request_t *r);
+
+/* whether what is said goes into a recording: of a live Space, still */
+ngx_uint_t ngx_http_spaces_is_recorded(ngx_http_spaces_ctx_t *ctx);
 
 /* after loading: what the caller is to the Space */
 void ngx_http_spaces_assign_role(ngx_http_request_t *r);

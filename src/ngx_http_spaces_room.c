@@ -16,6 +16,9 @@
 /* an end waits for what its sources have received and not passed on, ms */
 #define NGX_HTTP_SPACES_DRAIN     400
 
+/* and for all that is in the rings, but not for ever */
+#define NGX_HTTP_SPACES_DRAINED   900
+
 /* rooms taken over in one scan */
 #define NGX_HTTP_SPACES_TAKEOVER  32
 
@@ -59,6 +62,8 @@ static void ngx_http_spaces_owned_played(ngx_http_spaces_owned_t *owned);
 static void ngx_http_spaces_owned_count(ngx_http_spaces_owned_t *owned);
 static ngx_uint_t ngx_http_spaces_owned_is_over(ngx_http_spaces_owned_t *owned,
     int64_t now);
+static ngx_uint_t ngx_http_spaces_owned_is_long(
+    ngx_http_spaces_owned_t *owned);
 static ngx_uint_t ngx_http_spaces_owned_is_drained(
     ngx_http_spaces_owned_t *owned, int64_t now);
 static ngx_uint_t ngx_http_spaces_owned_hand_over(
@@ -220,12 +225,6 @@ ngx_http_spaces_scan(ngx_http_spaces_rooms_t *rooms, int64_t now)
 static ngx_uint_t
 ngx_http_spaces_claims(ngx_http_spaces_room_t *room)
 {
-    /* in a leaving worker only what it feeds itself */
-
-    if (ngx_exiting && !ngx_http_spaces_feeds(room)) {
-        return 0;
-    }
-
     if (room->owner == (ngx_atomic_uint_t) ngx_pid) {
 
         if (room->claimant == (ngx_atomic_uint_t) ngx_pid) {
@@ -235,6 +234,19 @@ ngx_http_spaces_claims(ngx_http_spaces_room_t *room)
         }
 
         return 0;
+    }
+
+    /* in a leaving worker only what it feeds itself */
+
+    if (ngx_exiting) {
+
+        if (room->claimant == (ngx_atomic_uint_t) ngx_pid) {
+            room->claimant = 0;
+        }
+
+        if (!ngx_http_spaces_feeds(room)) {
+            return 0;
+        }
     }
 
     if (room->owner == 0 || !ngx_http_spaces_alive(room->owner)) {
@@ -571,10 +583,34 @@ ngx_http_spaces_owned_live(ngx_http_spaces_owned_t *owned, int64_t now)
     ngx_http_spaces_owned_speakers(owned);
 
     owned->now = now;
-    owned->draining = ngx_http_spaces_owned_is_over(owned, now);
+
+    if (!owned->draining && ngx_http_spaces_owned_is_over(owned, now)) {
+
+        /* from here on the sources hurry, too */
+
+        owned->draining = 1;
+        owned->ending = now;
+        owned->room->ending = 1;
+
+        if (ngx_http_spaces_owned_is_long(owned)) {
+
+            /* what else has been said is more than may be */
+
+            owned->ending = now - NGX_HTTP_SPACES_DRAINED;
+            ngx_http_spaces_owned_played(owned);
+            return;
+        }
+    }
 
     rooms = owned->smcf->rooms;
     cost = spaces_playout_cost(&owned->playout, now);
+
+    if (owned->draining) {
+
+        /* up to a second of audio at once */
+
+        cost = spaces_playout_cost(&owned->playout, now + 1000);
+    }
 
     if (cost && rooms->codec + cost > NGX_HTTP_SPACES_CODEC
         && ngx_http_spaces_owned_post(owned) == NGX_OK)
@@ -596,6 +632,7 @@ ngx_http_spaces_owned_speakers(ngx_http_spaces_owned_t *owned)
 {
     ngx_uint_t                  i;
     spaces_playout_t           *playout;
+    ngx_atomic_uint_t           serial;
     ngx_http_spaces_room_t     *room;
     spaces_playout_source_t    *source;
     ngx_http_spaces_speaker_t  *speaker;
@@ -607,12 +644,14 @@ ngx_http_spaces_owned_speakers(ngx_http_spaces_owned_t *owned)
         speaker = &room->speakers[i];
         source = &playout->sources[i];
 
-        if (speaker->vacant) {
+        serial = speaker->serial;
+
+        if (speaker->vacated == serial) {
             continue;
         }
 
-        if (owned->serials[i] != speaker->serial) {
-            owned->serials[i] = speaker->serial;
+        if (owned->serials[i] != serial) {
+            owned->serials[i] = serial;
 
             if (spaces_playout_join(playout, (unsigned) i, speaker->ring,
                                     speaker->returns ? speaker->back : NULL,
@@ -634,7 +673,10 @@ ngx_http_spaces_owned_speakers(ngx_http_spaces_owned_t *owned)
 
             speaker->active = 0;
             ngx_memory_barrier();
-            speaker->vacant = 1;
+
+            /* not another's, who may have come since */
+
+            speaker->vacated = serial;
         }
     }
 }
@@ -715,9 +757,11 @@ ngx_http_spaces_owned_played(ngx_http_spaces_owned_t *owned)
         return;
     }
 
-    if (owned->status == SPACES_PLAYOUT_COMPLETE
-        && (playout->state.finished || !owned->draining
-            || ngx_http_spaces_owned_is_drained(owned, owned->now)))
+    if ((owned->status == SPACES_PLAYOUT_COMPLETE
+         && (playout->state.finished || !owned->draining
+             || ngx_http_spaces_owned_is_drained(owned, owned->now)))
+        || (owned->draining
+            && owned->now >= owned->ending + NGX_HTTP_SPACES_DRAINED))
     {
         if (!playout->state.finished) {
             spaces_playout_finish(playout);
@@ -817,9 +861,7 @@ ngx_http_spaces_owned_is_over(ngx_http_spaces_owned_t *owned, int64_t now)
         return 1;
     }
 
-    if (owned->playout.state.granule / (SPACES_OPUS_RATE / 1000)
-        >= room->max_duration)
-    {
+    if (ngx_http_spaces_owned_is_long(owned)) {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "space %V ends: \"spaces_max_duration\" is reached",
                       &room->sn.str);
@@ -827,6 +869,14 @@ ngx_http_spaces_owned_is_over(ngx_http_spaces_owned_t *owned, int64_t now)
     }
 
     return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_spaces_owned_is_long(ngx_http_spaces_owned_t *owned)
+{
+    return owned->playout.state.granule / (SPACES_OPUS_RATE / 1000)
+           >= owned->room->max_duration;
 }
 
 
@@ -840,14 +890,6 @@ ngx_http_spaces_owned_is_drained(ngx_http_spaces_owned_t *owned, int64_t now)
     ngx_http_spaces_speaker_t  *speaker;
 
     room = owned->room;
-
-    if (!room->ending) {
-        return 1;
-    }
-
-    if (owned->ending == 0) {
-        owned->ending = now;
-    }
 
     if (now >= owned->ending + NGX_HTTP_SPACES_DRAIN) {
         return 1;

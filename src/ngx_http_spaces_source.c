@@ -26,6 +26,8 @@ static ngx_int_t ngx_http_spaces_ingest_no(ngx_http_spaces_ingest_t *ingest,
 static ngx_int_t ngx_http_spaces_ingest_reload(
     ngx_http_spaces_ingest_t *ingest);
 static ngx_int_t ngx_http_spaces_ingest_reloaded(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_ingest_enter(
+    ngx_http_spaces_ingest_t *ingest);
 static ngx_int_t ngx_http_spaces_ingest_open(ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_complain(ngx_http_spaces_ingest_t *ingest);
 
@@ -192,7 +194,10 @@ ngx_http_spaces_ingest_write(ngx_http_spaces_ingest_t *ingest)
         packet.flags |= SPACES_PACKET_PACED;
     }
 
-    if ((spaces_packet_ring_queued(ring) >= ahead && !ingest->draining)
+    /* what a live sender has sent is all taken in when the Space ends */
+
+    if ((spaces_packet_ring_queued(ring) >= ahead
+         && (!ingest->draining || (packet.flags & SPACES_PACKET_PACED)))
         || spaces_packet_ring_write(ring, &packet, ingest->packet.data) != 0)
     {
         ingest->blocked = 1;
@@ -218,6 +223,16 @@ ngx_http_spaces_ingest_join(ngx_http_spaces_ingest_t *ingest)
 
     ingest->entrant.gain = ingest->reader.head.gain;
 
+    if (!ingest->entrant.host) {
+
+        /* they may have been muted or removed since they were let in */
+
+        return ingest->change
+               == *ngx_http_spaces_zone_change(ingest->smcf->zone, &ctx->id)
+               ? ngx_http_spaces_ingest_enter(ingest)
+               : ngx_http_spaces_ingest_reload(ingest);
+    }
+
     rc = ngx_http_spaces_zone_attach(ingest->smcf->zone, &ctx->id,
                                      &ingest->entrant, &ingest->room,
                                      &ingest->place, &ingest->serial);
@@ -227,21 +242,53 @@ ngx_http_spaces_ingest_join(ngx_http_spaces_ingest_t *ingest)
         return NGX_OK;
     }
 
-    if (rc == NGX_DECLINED && ingest->entrant.host) {
-        rc = ngx_http_spaces_ingest_reload(ingest);
+    if (rc == NGX_DECLINED) {
+        return ngx_http_spaces_ingest_reload(ingest);
+    }
 
-        if (rc == NGX_OK || rc == NGX_AGAIN || rc == NGX_ABORT) {
-            return rc;
+    ingest->answer = ngx_http_spaces_ingest_no(ingest, rc);
+
+    return NGX_ABORT;
+}
+
+
+/* who has just been let in: the host into a new room, a guest into theirs */
+
+static ngx_int_t
+ngx_http_spaces_ingest_enter(ngx_http_spaces_ingest_t *ingest)
+{
+    ngx_int_t               rc;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    if (ingest->entrant.host) {
+        rc = ngx_http_spaces_ingest_open(ingest);
+
+    } else {
+        ctx = ngx_http_get_module_ctx(ingest->request, ngx_http_spaces_module);
+
+        rc = ngx_http_spaces_zone_attach(ingest->smcf->zone, &ctx->id,
+                                         &ingest->entrant, &ingest->room,
+                                         &ingest->place, &ingest->serial);
+        if (rc == NGX_OK) {
+            ngx_http_spaces_ingest_joined(ingest);
         }
 
-    } else if (rc == NGX_DECLINED) {
-        return ngx_http_spaces_ingest_refuse(ingest, NGX_HTTP_SPACES_OVER,
-                                             "the Space has just ended");
+        if (rc == NGX_DECLINED) {
+            return ngx_http_spaces_ingest_refuse(ingest, NGX_HTTP_SPACES_OVER,
+                                                 "the Space has just ended");
+        }
 
-    } else if (rc == NGX_ABORT) {
-        return ngx_http_spaces_ingest_refuse(ingest, NGX_HTTP_SPACES_NO_ROOM,
-                                             "as many speak as may: try again "
-                                             "when one of them has left");
+        if (rc == NGX_ABORT) {
+            return ngx_http_spaces_ingest_refuse(ingest,
+                                                 NGX_HTTP_SPACES_NO_ROOM,
+                                                 "as many speak as may: try "
+                                                 "again when one of them has "
+                                                 "left");
+        }
+    }
+
+    if (rc == NGX_OK) {
+        return NGX_OK;
     }
 
     ingest->answer = ngx_http_spaces_ingest_no(ingest, rc);
@@ -306,15 +353,20 @@ ngx_http_spaces_ingest_no(ngx_http_spaces_ingest_t *ingest, ngx_int_t rc)
 
 /*
  * No room yet: the first audio of the host makes the Space live.  It may come
- * long after the host was admitted, and the Space may have ended since.
+ * long after the host was admitted, and the Space may have ended since; of a
+ * guest, likewise, who may be one no more.
  */
 
 static ngx_int_t
 ngx_http_spaces_ingest_reload(ngx_http_spaces_ingest_t *ingest)
 {
-    ngx_int_t  rc;
+    ngx_int_t               rc;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(ingest->request, ngx_http_spaces_module);
 
     ingest->reloading = 1;
+    ingest->change = *ngx_http_spaces_zone_change(ingest->smcf->zone, &ctx->id);
 
     rc = ngx_http_spaces_load(ingest->request,
                               ngx_http_spaces_ingest_reloaded);
@@ -322,7 +374,8 @@ ngx_http_spaces_ingest_reload(ngx_http_spaces_ingest_t *ingest)
     ingest->reloading = 0;
 
     if (ingest->reloaded) {
-        return ngx_http_spaces_ingest_open(ingest);
+        ingest->reloaded = 0;
+        return ngx_http_spaces_ingest_enter(ingest);
     }
 
     if (rc == NGX_HTTP_SPACES_LATER) {
@@ -364,11 +417,10 @@ ngx_http_spaces_ingest_reloaded(ngx_http_request_t *r)
         return NGX_HTTP_SPACES_LATER;
     }
 
-    rc = ngx_http_spaces_ingest_open(ingest);
+    rc = ngx_http_spaces_ingest_enter(ingest);
 
     if (rc != NGX_OK) {
-        ngx_http_spaces_ingest_done(ingest, ngx_http_spaces_ingest_no(ingest,
-                                                                      rc));
+        ngx_http_spaces_ingest_done(ingest, ingest->answer);
         return NGX_HTTP_SPACES_LATER;
     }
 

@@ -13,6 +13,12 @@
 /* a peer silent for so long is asked, and after as long again given up, ms */
 #define NGX_HTTP_SPACES_WS_SILENT  20000
 
+/* who doesn't take what is sent, pongs too, isn't read from: bytes */
+#define NGX_HTTP_SPACES_WS_ANSWERS  65536
+
+/* read at a time, before somebody else has a turn, bytes */
+#define NGX_HTTP_SPACES_WS_TURN     65536
+
 /* how long the frame of the end may take to be sent, ms */
 #define NGX_HTTP_SPACES_WS_CLOSE   5000
 
@@ -24,11 +30,13 @@ struct ngx_http_spaces_websocket_s {
     void                                  *data;
 
     int64_t                                heard;     /* ms, monotonic */
+    size_t                                 turn;      /* bytes of this one */
     unsigned                               held:1;
     unsigned                               asked:1;
     unsigned                               closing:1;
     unsigned                               over:1;
     unsigned                               reading:1;
+    unsigned                               stalled:1; /* more to be read */
 };
 
 
@@ -42,6 +50,8 @@ static void ngx_http_spaces_websocket_cleanup(void *data);
 static void ngx_http_spaces_websocket_read(ngx_http_request_t *r);
 static void ngx_http_spaces_websocket_write(ngx_http_request_t *r);
 static void ngx_http_spaces_websocket_flush(ngx_http_spaces_websocket_t *ws);
+static ngx_uint_t ngx_http_spaces_websocket_even(
+    ngx_http_spaces_websocket_t *ws);
 static void ngx_http_spaces_websocket_over(ngx_http_spaces_websocket_t *ws);
 
 static ssize_t ngx_http_spaces_websocket_recv_callback(
@@ -426,7 +436,7 @@ ngx_http_spaces_websocket_check(ngx_http_spaces_websocket_t *ws, int64_t now)
 
         (void) wslay_event_queue_msg(ws->ctx, &ping);
 
-        ngx_http_spaces_websocket_flush(ws);
+        ngx_post_event(ws->request->connection->write, &ngx_posted_events);
     }
 }
 
@@ -455,12 +465,14 @@ ngx_http_spaces_websocket_read(ngx_http_request_t *r)
     }
 
     ws->reading = 1;
+    ws->stalled = 0;
+    ws->turn = 0;
 
     rc = wslay_event_recv(ws->ctx);
 
     ws->reading = 0;
 
-    if (rc != 0 && !c->error) {
+    if (rc != 0 && !c->error && ngx_http_spaces_websocket_even(ws)) {
 
         /* frames that break the rules: wslay has its answer ready */
 
@@ -499,6 +511,18 @@ ngx_http_spaces_websocket_flush(ngx_http_spaces_websocket_t *ws)
         return;
     }
 
+    if (wslay_event_want_write(ws->ctx)
+        && !ngx_http_spaces_websocket_even(ws))
+    {
+        /* the frame that its user is in comes first */
+
+        ws->handlers->writable(ws->data);
+
+        if (ws->over || !ngx_http_spaces_websocket_even(ws)) {
+            return;
+        }
+    }
+
     if (wslay_event_want_write(ws->ctx)) {
 
         if (wslay_event_send(ws->ctx) != 0) {
@@ -523,9 +547,27 @@ ngx_http_spaces_websocket_flush(ngx_http_spaces_websocket_t *ws)
         return;
     }
 
+    if (ws->stalled) {
+        ngx_post_event(c->read, &ngx_posted_next_events);
+    }
+
     if (ws->handlers->writable) {
         ws->handlers->writable(ws->data);
     }
+}
+
+
+static ngx_uint_t
+ngx_http_spaces_websocket_even(ngx_http_spaces_websocket_t *ws)
+{
+    return ws->handlers->even == NULL || ws->handlers->even(ws->data);
+}
+
+
+void
+ngx_http_spaces_websocket_drop(ngx_http_spaces_websocket_t *ws)
+{
+    ngx_http_spaces_websocket_over(ws);
 }
 
 
@@ -556,6 +598,14 @@ ngx_http_spaces_websocket_recv_callback(wslay_event_context_ptr ctx,
         return -1;
     }
 
+    if (ws->turn >= NGX_HTTP_SPACES_WS_TURN
+        || wslay_event_get_queued_msg_length(ctx) > NGX_HTTP_SPACES_WS_ANSWERS)
+    {
+        ws->stalled = 1;
+        wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
+        return -1;
+    }
+
     b = ws->request->header_in;
 
     if (b->pos < b->last) {
@@ -571,6 +621,7 @@ ngx_http_spaces_websocket_recv_callback(wslay_event_context_ptr ctx,
     if (n > 0) {
         ws->heard = ngx_http_spaces_monotonic();
         ws->asked = 0;
+        ws->turn += n;
         ws->request->request_length += n;
 
         return n;

@@ -25,14 +25,18 @@ typedef struct ngx_http_spaces_websocket_s  ngx_http_spaces_websocket_t;
 
 /*
  * What its user does.  "message" gets whole messages; "writable" is called
- * when all that was queued is sent; "closed" when the connection is over, by
- * either side, and is to finalize the request: the WebSocket goes with it.
+ * when all that was queued is sent; "even" tells whether the user is between
+ * frames, if it writes frames of its own to the connection; "closed" when the
+ * connection is over, by either side, and is to finalize the request: the
+ * WebSocket goes with it.
  */
 
 typedef struct {
-    void  (*message)(void *data, ngx_uint_t binary, u_char *p, size_t len);
-    void  (*writable)(void *data);
-    void  (*closed)(void *data);
+    void        (*message)(void *data, ngx_uint_t binary, u_char *p,
+                           size_t len);
+    void        (*writable)(void *data);
+    ngx_uint_t  (*even)(void *data);
+    void        (*closed)(void *data);
 } ngx_http_spaces_websocket_handlers_t;
 
 
@@ -69,6 +73,9 @@ size_t ngx_http_spaces_websocket_backlog(ngx_http_spaces_websocket_t *ws);
 /* queues the frame of the end; "closed" is called when that is sent */
 void ngx_http_spaces_websocket_close(ngx_http_spaces_websocket_t *ws,
     ngx_uint_t code, const char *reason);
+
+/* gives the connection up, without a word: "closed" is called soon */
+void ngx_http_spaces_websocket_drop(ngx_http_spaces_websocket_t *ws);
 
 /*
  * While it is held no more is read; "message" may still be called for what

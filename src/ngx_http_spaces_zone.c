@@ -176,7 +176,6 @@ ngx_http_spaces_room_places(ngx_http_spaces_room_t *room, u_char *p)
 
     for (i = 0; i < room->nspeakers; i++) {
         speaker = &room->speakers[i];
-        speaker->vacant = 1;
 
         size = i ? NGX_HTTP_SPACES_SPEAKER_RING : NGX_HTTP_SPACES_HOST_RING;
 

@@ -42,7 +42,7 @@
 #define NGX_HTTP_SPACES_HEADER        4096
 
 /* processes that have listeners of a room at the same time */
-#define NGX_HTTP_SPACES_COUNTERS      64
+#define NGX_HTTP_SPACES_COUNTERS      256
 
 /* counters of changes; a Space has one by the hash of its id */
 #define NGX_HTTP_SPACES_CHANGES       4096
@@ -69,7 +69,8 @@ typedef struct {
     ngx_atomic_t             serial;       /* of connections to this place */
     ngx_atomic_t             drained;      /* the serial of one that has
                                               nothing left to put in */
-    ngx_atomic_t             vacant;       /* played out: may be another's */
+    ngx_atomic_t             vacated;      /* the serial of one that is played
+                                              out: the place may be another's */
 
     ngx_atomic_t             muted;
     ngx_atomic_t             removed;
@@ -87,6 +88,10 @@ typedef struct {
     spaces_packet_ring_t    *ring;
     spaces_packet_ring_t    *back;
 } ngx_http_spaces_speaker_t;
+
+
+#define ngx_http_spaces_is_vacant(speaker)                                    \
+    ((speaker)->vacated == (speaker)->serial)
 
 
 /* where a page begins, and what the granule is there */

@@ -44,7 +44,9 @@ typedef struct {
     float                  *pcm;           /* WARM + MAX_DURATION samples: the
                                               last ones, then the packet's */
     float                  *frame;         /* its share of the frame */
+    float                  *last;          /* and of the one before */
     unsigned                heard:1;       /* in the frame at hand */
+    unsigned                was_heard:1;   /* in the one before */
     spaces_mixer_output_t   returns;
 } spaces_mixer_speaker_t;
 
@@ -54,7 +56,12 @@ struct spaces_mixer_s {
     int                      bitrate;
     unsigned                 n;
     float                   *sum;
+    float                   *last;         /* the sum before */
     float                   *out;
+    int                      samples;      /* of the frame */
+    int                      last_samples;
+    int                      before;       /* who was passed through */
+    unsigned                 follows:1;    /* the frame before was mixed */
     spaces_mixer_output_t    mix;
     spaces_mixer_speaker_t   speakers[];
 };
@@ -63,7 +70,12 @@ struct spaces_mixer_s {
 static OpusEncoder *spaces_mixer_encoder(const spaces_mixer_t *mixer);
 static float *spaces_mixer_buffer(const spaces_mixer_t *mixer, size_t samples);
 static void spaces_mixer_output_begin(spaces_mixer_t *mixer,
+    spaces_mixer_output_t *output);
+static void spaces_mixer_warm(spaces_mixer_t *mixer,
     spaces_mixer_output_t *output, int before);
+static void spaces_mixer_warm_without(spaces_mixer_t *mixer, unsigned i);
+static void spaces_mixer_discard(spaces_mixer_output_t *output,
+    const float *pcm, int samples);
 static int spaces_mixer_output(spaces_mixer_t *mixer,
     spaces_mixer_output_t *output, int64_t granule, int samples, uint8_t *out);
 static void spaces_mixer_limit(spaces_mixer_t *mixer,
@@ -87,11 +99,12 @@ spaces_mixer_create(unsigned n, int channels, int bitrate)
     mixer->bitrate = bitrate;
 
     mixer->sum = spaces_mixer_buffer(mixer, SPACES_MIXER_FRAME);
+    mixer->last = spaces_mixer_buffer(mixer, SPACES_MIXER_FRAME);
     mixer->out = spaces_mixer_buffer(mixer, SPACES_MIXER_FRAME);
     mixer->mix.encoder = spaces_mixer_encoder(mixer);
     mixer->mix.granule = -1;
 
-    if (mixer->sum == NULL || mixer->out == NULL
+    if (mixer->sum == NULL || mixer->last == NULL || mixer->out == NULL
         || mixer->mix.encoder == NULL)
     {
         spaces_mixer_destroy(mixer);
@@ -119,10 +132,12 @@ spaces_mixer_destroy(spaces_mixer_t *mixer)
         opus_encoder_destroy(speaker->returns.encoder);
         free(speaker->pcm);
         free(speaker->frame);
+        free(speaker->last);
     }
 
     opus_encoder_destroy(mixer->mix.encoder);
     free(mixer->sum);
+    free(mixer->last);
     free(mixer->out);
     free(mixer);
 }
@@ -152,13 +167,17 @@ spaces_mixer_reserve(spaces_mixer_t *mixer, unsigned i, int returns)
         speaker->frame = spaces_mixer_buffer(mixer, SPACES_MIXER_FRAME);
     }
 
+    if (speaker->last == NULL) {
+        speaker->last = spaces_mixer_buffer(mixer, SPACES_MIXER_FRAME);
+    }
+
     if (returns && speaker->returns.encoder == NULL) {
         speaker->returns.encoder = spaces_mixer_encoder(mixer);
         speaker->returns.granule = -1;
     }
 
     return (speaker->decoder && speaker->pcm && speaker->frame
-            && (!returns || speaker->returns.encoder)) ? 0 : -1;
+            && speaker->last && (!returns || speaker->returns.encoder)) ? 0 : -1;
 }
 
 
@@ -280,11 +299,26 @@ spaces_mixer_keep(spaces_mixer_t *mixer, unsigned i, int samples)
 void
 spaces_mixer_begin(spaces_mixer_t *mixer)
 {
-    unsigned  i;
+    float                   *last;
+    unsigned                 i;
+    spaces_mixer_speaker_t  *speaker;
 
     for (i = 0; i < mixer->n; i++) {
-        mixer->speakers[i].heard = 0;
+        speaker = &mixer->speakers[i];
+
+        last = speaker->last;
+        speaker->last = speaker->frame;
+        speaker->frame = last;
+
+        speaker->was_heard = speaker->heard;
+        speaker->heard = 0;
     }
+
+    last = mixer->last;
+    mixer->last = mixer->sum;
+    mixer->sum = last;
+
+    mixer->last_samples = mixer->samples;
 
     memset(mixer->sum, 0,
            SPACES_MIXER_FRAME * mixer->channels * sizeof(float));
@@ -327,8 +361,13 @@ int
 spaces_mixer_encode(spaces_mixer_t *mixer, int64_t granule, int samples,
     int before, uint8_t *out)
 {
-    if (mixer->mix.granule != granule) {
-        spaces_mixer_output_begin(mixer, &mixer->mix, before);
+    mixer->samples = samples;
+    mixer->before = before;
+    mixer->follows = (mixer->mix.granule == granule);
+
+    if (!mixer->follows) {
+        spaces_mixer_output_begin(mixer, &mixer->mix);
+        spaces_mixer_warm(mixer, &mixer->mix, before);
     }
 
     memcpy(mixer->out, mixer->sum,
@@ -348,7 +387,14 @@ spaces_mixer_encode_without(spaces_mixer_t *mixer, unsigned i,
     speaker = &mixer->speakers[i];
 
     if (speaker->returns.granule != granule) {
-        spaces_mixer_output_begin(mixer, &speaker->returns, -1);
+        spaces_mixer_output_begin(mixer, &speaker->returns);
+
+        if (mixer->follows) {
+            spaces_mixer_warm_without(mixer, i);
+
+        } else if (mixer->before != (int) i) {
+            spaces_mixer_warm(mixer, &speaker->returns, mixer->before);
+        }
     }
 
     for (k = 0; k < samples * mixer->channels; k++) {
@@ -361,29 +407,33 @@ spaces_mixer_encode_without(spaces_mixer_t *mixer, unsigned i,
 }
 
 
+static void
+spaces_mixer_output_begin(spaces_mixer_t *mixer,
+    spaces_mixer_output_t *output)
+{
+    (void) opus_encoder_ctl(output->encoder, OPUS_RESET_STATE);
+
+    /* the energies in the listeners' decoders are those of other packets */
+
+    (void) opus_encoder_ctl(output->encoder, OPUS_SET_PREDICTION_DISABLED(1));
+
+    output->gain = 1;
+    output->clip[0] = 0;
+    output->clip[1] = 0;
+}
+
+
 /*
  * An encoder that takes over from packets that were passed through begins with
  * the audio that those left in the listeners' decoders.
  */
 
 static void
-spaces_mixer_output_begin(spaces_mixer_t *mixer,
-    spaces_mixer_output_t *output, int before)
+spaces_mixer_warm(spaces_mixer_t *mixer, spaces_mixer_output_t *output,
+    int before)
 {
     int                      k;
-    float                   *pcm;
-    uint8_t                  scrap[SPACES_MIXER_MAX_PACKET];
     spaces_mixer_speaker_t  *speaker;
-
-    (void) opus_encoder_ctl(output->encoder, OPUS_RESET_STATE);
-
-    output->gain = 1;
-    output->clip[0] = 0;
-    output->clip[1] = 0;
-
-    /* the energies in the listeners' decoders are those of other packets */
-
-    (void) opus_encoder_ctl(output->encoder, OPUS_SET_PREDICTION_DISABLED(1));
 
     if (before < 0) {
         return;
@@ -398,14 +448,44 @@ spaces_mixer_output_begin(spaces_mixer_t *mixer,
     /* the samples before those of its packet at hand */
 
     for (k = 0; k < SPACES_MIXER_WARM; k += SPACES_MIXER_FRAME) {
-        pcm = speaker->pcm + k * mixer->channels;
+        spaces_mixer_discard(output, speaker->pcm + k * mixer->channels,
+                             SPACES_MIXER_FRAME);
+    }
+}
 
-        if (opus_encode_float(output->encoder, pcm, SPACES_MIXER_FRAME, scrap,
-                              sizeof(scrap))
-            < 0)
-        {
-            return;
-        }
+
+/*
+ * Likewise one of a speaker who has heard the mix, or the packets of the only
+ * other one in it: the frame before, without the speaker.
+ */
+
+static void
+spaces_mixer_warm_without(spaces_mixer_t *mixer, unsigned i)
+{
+    int                      k;
+    spaces_mixer_speaker_t  *speaker;
+
+    speaker = &mixer->speakers[i];
+
+    for (k = 0; k < mixer->last_samples * mixer->channels; k++) {
+        mixer->out[k] = mixer->last[k]
+                        - (speaker->was_heard ? speaker->last[k] : 0);
+    }
+
+    spaces_mixer_discard(&speaker->returns, mixer->out, mixer->last_samples);
+}
+
+
+static void
+spaces_mixer_discard(spaces_mixer_output_t *output, const float *pcm,
+    int samples)
+{
+    uint8_t  scrap[SPACES_MIXER_MAX_PACKET];
+
+    if (opus_encode_float(output->encoder, pcm, samples, scrap, sizeof(scrap))
+        < 0)
+    {
+        (void) opus_encoder_ctl(output->encoder, OPUS_RESET_STATE);
     }
 }
 

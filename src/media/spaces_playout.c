@@ -41,6 +41,7 @@ static int spaces_playout_look(spaces_playout_t *playout, unsigned i,
     const spaces_packet_t *packet);
 static void spaces_playout_select(spaces_playout_t *playout);
 static void spaces_playout_choose_floor(spaces_playout_t *playout);
+static int spaces_playout_floor_is_active(spaces_playout_t *playout);
 static int spaces_playout_has_floor(spaces_playout_t *playout);
 static spaces_jitter_status_e spaces_playout_peek(spaces_playout_t *playout,
     unsigned i, spaces_packet_t *packet, int64_t *gap);
@@ -292,7 +293,7 @@ spaces_playout_cost(const spaces_playout_t *playout, int64_t now)
 {
     int64_t  frames;
 
-    if (playout->selected < 2 || !playout->state.started) {
+    if (playout->selected == 0 || !playout->state.started) {
         return 0;
     }
 
@@ -669,7 +670,13 @@ spaces_playout_select(spaces_playout_t *playout)
         }
     }
 
-    if (n == 1 && last != state->floor) {
+    if (n > 1 && !spaces_playout_floor_is_active(playout)) {
+
+        /* what a silent floor sends would wait for its turn otherwise */
+
+        state->floor = last;
+
+    } else if (n == 1 && last != state->floor) {
 
         if (state->floor != SPACES_PLAYOUT_NOBODY
             && playout->sources[last].ready
@@ -706,6 +713,18 @@ spaces_playout_select(spaces_playout_t *playout)
             state->sources[i].carry = 0;
         }
     }
+}
+
+
+static int
+spaces_playout_floor_is_active(spaces_playout_t *playout)
+{
+    int32_t  floor;
+
+    floor = playout->state.floor;
+
+    return floor != SPACES_PLAYOUT_NOBODY && playout->sources[floor].ring
+           && playout->sources[floor].active;
 }
 
 
@@ -922,17 +941,18 @@ spaces_playout_mix(spaces_playout_t *playout, int samples)
         }
     }
 
-    if (playout->selected < 3) {
-
-        /* alone, or the other's packets are there already */
-
+    if (playout->selected < 2) {
         return;
     }
 
     for (i = 0; i < playout->nsources; i++) {
         source = &playout->sources[i];
 
-        if (!source->selected || source->returns == NULL) {
+        /* the packets of the only other one are there already, mostly */
+
+        if (!source->selected || source->returns == NULL
+            || granule + samples / 2 < source->returned)
+        {
             continue;
         }
 
