@@ -383,6 +383,14 @@ ngx_http_spaces_may_see(ngx_http_spaces_ctx_t *ctx)
 }
 
 
+ngx_uint_t
+ngx_http_spaces_may_hear(ngx_http_spaces_ctx_t *ctx)
+{
+    return ctx->space->visibility == NGX_HTTP_SPACES_PUBLIC
+           || ctx->role != NGX_HTTP_SPACES_NOBODY;
+}
+
+
 ngx_int_t
 ngx_http_spaces_require_visible(ngx_http_request_t *r)
 {
@@ -413,9 +421,7 @@ ngx_http_spaces_require_hearing(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
-    if (ctx->space->visibility == NGX_HTTP_SPACES_PUBLIC
-        || ctx->role != NGX_HTTP_SPACES_NOBODY)
-    {
+    if (ngx_http_spaces_may_hear(ctx)) {
         return NGX_DECLINED;
     }
 

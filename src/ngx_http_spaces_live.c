@@ -34,7 +34,12 @@ typedef struct {
     ngx_http_spaces_websocket_t  *ws;
     ngx_chain_t                  *free;      /* through the filters */
     ngx_chain_t                  *busy;
+    ngx_atomic_uint_t             change;    /* of the Space, when they were
+                                                let in */
     unsigned                      filtered:1;
+    unsigned                      guarded:1; /* heard by token */
+    unsigned                      asking:1;  /* whether they still may */
+    unsigned                      revoked:1;
     unsigned                      done:1;
 } ngx_http_spaces_live_t;
 
@@ -64,6 +69,9 @@ static ngx_uint_t ngx_http_spaces_live_ready(
     ngx_http_spaces_listener_t *listener);
 static void ngx_http_spaces_live_check(ngx_http_spaces_listener_t *listener,
     int64_t now);
+static void ngx_http_spaces_live_ask(ngx_http_spaces_live_t *live);
+static ngx_int_t ngx_http_spaces_live_asked(ngx_http_request_t *r);
+static void ngx_http_spaces_live_cut(ngx_http_spaces_live_t *live);
 static void ngx_http_spaces_live_ended(ngx_http_spaces_listener_t *listener,
     ngx_uint_t lost);
 static void ngx_http_spaces_live_write(ngx_http_request_t *r);
@@ -88,7 +96,7 @@ static ngx_http_spaces_listener_handlers_t  ngx_http_spaces_live_direct = {
     ngx_http_spaces_live_send,
     NULL,
     ngx_http_spaces_live_ended,
-    NULL
+    ngx_http_spaces_live_check
 };
 
 
@@ -96,7 +104,7 @@ static ngx_http_spaces_listener_handlers_t  ngx_http_spaces_live_filtered = {
     ngx_http_spaces_live_filter,
     NULL,
     ngx_http_spaces_live_ended,
-    NULL
+    ngx_http_spaces_live_check
 };
 
 
@@ -351,9 +359,10 @@ ngx_http_spaces_live_hello(ngx_http_request_t *r)
 static ngx_http_spaces_live_t *
 ngx_http_spaces_live_create(ngx_http_request_t *r)
 {
-    ngx_http_cleanup_t      *cln;
-    ngx_http_spaces_ctx_t   *ctx;
-    ngx_http_spaces_live_t  *live;
+    ngx_http_cleanup_t           *cln;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_live_t       *live;
+    ngx_http_spaces_main_conf_t  *smcf;
 
     live = ngx_pcalloc(r->pool, sizeof(ngx_http_spaces_live_t));
     if (live == NULL) {
@@ -374,7 +383,15 @@ ngx_http_spaces_live_create(ngx_http_request_t *r)
     live->listener.data = live;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
     ctx->data = live;
+
+    /* if it was not the last, that is found out at the first look */
+
+    live->guarded = (ctx->space->visibility != NGX_HTTP_SPACES_PUBLIC
+                     && ctx->role != NGX_HTTP_SPACES_HOST);
+    live->change = *ngx_http_spaces_zone_change(smcf->zone, &ctx->id) - 1;
 
     return live;
 }
@@ -670,9 +687,69 @@ ngx_http_spaces_live_check(ngx_http_spaces_listener_t *listener, int64_t now)
 
     live = listener->data;
 
-    if (ngx_http_spaces_listener_is_even(listener)) {
+    if (live->ws && ngx_http_spaces_listener_is_even(listener)) {
         ngx_http_spaces_websocket_check(live->ws, now);
     }
+
+    if (live->guarded && !live->asking) {
+        ngx_http_spaces_live_ask(live);
+    }
+}
+
+
+/* a token may have been revoked since; anything that changed is a reason */
+
+static void
+ngx_http_spaces_live_ask(ngx_http_spaces_live_t *live)
+{
+    ngx_http_request_t           *r;
+    ngx_atomic_uint_t             change;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    r = live->request;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    change = *ngx_http_spaces_zone_change(smcf->zone, &ctx->id);
+
+    if (live->change == change) {
+        return;
+    }
+
+    live->change = change;
+    live->asking = 1;
+    ctx->admitted = 1;
+    ctx->fresh = 0;
+
+    (void) ngx_http_spaces_load(r, ngx_http_spaces_live_asked);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_live_asked(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t   *ctx;
+    ngx_http_spaces_live_t  *live;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    live = ctx->data;
+
+    live->asking = 0;
+
+    if (!live->done && ctx->space && !ngx_http_spaces_may_hear(ctx)) {
+
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "a listener may hear space %V no more", &ctx->id);
+
+        live->revoked = 1;
+
+        /* from the event loop: this may be in the middle of serving */
+
+        ngx_post_event(r->connection->write, &ngx_posted_events);
+    }
+
+    return NGX_HTTP_SPACES_LATER;
 }
 
 
@@ -734,6 +811,11 @@ ngx_http_spaces_live_write(ngx_http_request_t *r)
     c = r->connection;
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     live = ctx->data;
+
+    if (live->revoked) {
+        ngx_http_spaces_live_cut(live);
+        return;
+    }
 
     if (r->buffered || c->buffered || live->busy) {
 
@@ -797,7 +879,40 @@ ngx_http_spaces_live_writable(void *data)
 {
     ngx_http_spaces_live_t *live = data;
 
+    if (live->revoked && !live->done) {
+        ngx_http_spaces_live_cut(live);
+        return;
+    }
+
     ngx_http_spaces_listener_go_on(&live->listener);
+}
+
+
+/* with a word if there is a place for it */
+
+static void
+ngx_http_spaces_live_cut(ngx_http_spaces_live_t *live)
+{
+    ngx_uint_t  even;
+
+    even = ngx_http_spaces_listener_is_even(&live->listener);
+
+    live->done = 1;
+
+    ngx_http_spaces_feed_leave(&live->listener);
+
+    if (live->ws == NULL) {
+        ngx_http_finalize_request(live->request, NGX_ERROR);
+        return;
+    }
+
+    if (even) {
+        ngx_http_spaces_websocket_close(live->ws, NGX_HTTP_SPACES_WS_REFUSED,
+                                        "you may not hear this any more");
+        return;
+    }
+
+    ngx_http_spaces_websocket_drop(live->ws);
 }
 
 

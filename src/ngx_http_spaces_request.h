@@ -128,6 +128,7 @@ typedef struct {
     unsigned                     fresh:1;    /* nothing from the cache */
     unsigned                     by_token:1; /* the role is the token's */
     unsigned                     masked:1;
+    unsigned                     admitted:1; /* and only asked again */
 } ngx_http_spaces_ctx_t;
 
 
@@ -146,8 +147,9 @@ ngx_uint_t ngx_http_spaces_is_recorded(ngx_http_spaces_ctx_t *ctx);
 /* after loading: what the caller is to the Space */
 void ngx_http_spaces_assign_role(ngx_http_request_t *r);
 
-/* may they know that it exists */
+/* may they know that it exists, may they hear it */
 ngx_uint_t ngx_http_spaces_may_see(ngx_http_spaces_ctx_t *ctx);
+ngx_uint_t ngx_http_spaces_may_hear(ngx_http_spaces_ctx_t *ctx);
 
 /*
  * NGX_DECLINED if they may go on, or the answer: this Space isn't theirs to

@@ -396,6 +396,17 @@ ngx_http_spaces_request_handler(void *data, redisReply *reply)
 static ngx_int_t
 ngx_http_spaces_unavailable(ngx_http_request_t *r)
 {
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ctx->admitted) {
+
+        /* who hears a Space already goes on to, until it is known better */
+
+        return ctx->step(r);
+    }
+
     return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_REDIS,
                                    "Redis does not answer; nothing was done, "
                                    "try again");

@@ -37,6 +37,8 @@ static int spaces_playout_rest(spaces_playout_t *playout);
 static void spaces_playout_survey(spaces_playout_t *playout);
 static void spaces_playout_survey_source(spaces_playout_t *playout,
     unsigned i, int64_t end);
+static int spaces_playout_sheds(spaces_playout_t *playout, unsigned i,
+    const spaces_packet_t *packet, int loud);
 static int spaces_playout_look(spaces_playout_t *playout, unsigned i,
     const spaces_packet_t *packet);
 static void spaces_playout_select(spaces_playout_t *playout);
@@ -522,7 +524,7 @@ static void
 spaces_playout_survey_source(spaces_playout_t *playout, unsigned i,
     int64_t end)
 {
-    int                       quiet, crowd;
+    int                       quiet, loud;
     int64_t                   gap;
     spaces_jitter_t          *jitter;
     spaces_packet_t           packet;
@@ -569,27 +571,15 @@ spaces_playout_survey_source(spaces_playout_t *playout, unsigned i,
             continue;
         }
 
-        crowd = (playout->present > 1
-                 || jitter->excess > SPACES_PLAYOUT_ALONE)
-                && playout->now != INT64_MAX;
+        loud = spaces_playout_look(playout, i, &packet);
 
-        if (spaces_playout_look(playout, i, &packet)) {
-
-            if (crowd && spaces_jitter_sheds(jitter, &packet, playout->now, 0))
-            {
-                spaces_jitter_shed(jitter, &packet, playout->now);
-                continue;
-            }
-
-            if (!source->muted) {
-                break;
-            }
-
-        } else if (crowd
-                   && spaces_jitter_sheds(jitter, &packet, playout->now, 1))
-        {
+        if (spaces_playout_sheds(playout, i, &packet, loud)) {
             spaces_jitter_shed(jitter, &packet, playout->now);
             continue;
+        }
+
+        if (loud && !source->muted) {
+            break;
         }
 
         if (!quiet || jitter->position >= end) {
@@ -603,6 +593,32 @@ spaces_playout_survey_source(spaces_playout_t *playout, unsigned i,
 
     source->active = !source->muted
                      && source->until > playout->state.granule;
+}
+
+
+/* whether the packet is left out, for too much waits */
+
+static int
+spaces_playout_sheds(spaces_playout_t *playout, unsigned i,
+    const spaces_packet_t *packet, int loud)
+{
+    int32_t           spare;
+    spaces_jitter_t  *jitter;
+
+    jitter = &playout->state.sources[i];
+
+    if (playout->now == INT64_MAX) {
+        return 0;
+    }
+
+    spare = (playout->present > 1) ? 0 : SPACES_PLAYOUT_ALONE;
+
+    if (loud) {
+        spare *= 2;
+    }
+
+    return jitter->excess > spare
+           && spaces_jitter_sheds(jitter, packet, playout->now, !loud);
 }
 
 
