@@ -191,6 +191,26 @@ subtest 'from when, and by which protocol' => sub {
     is($start->audio, $replay, 'from the start: the recording, byte by byte');
 };
 
+subtest 'a link that is revoked' => sub {
+    my $loop = Test::Spaces::Loop->new($s);
+    my $space = $s->create(visibility => 'unlisted');
+    $loop->speak($space, [steady(590)], repeat => 1);
+    is_live($s, $loop, $space);
+    my $share = $s->http('POST', "/spaces/$space->{id}/shares",
+                         $s->bearer($space->{token}), json => {})->json;
+    my %l = map {
+        $_ => $loop->listen($space, how => $_, token => $share->{token})
+    } qw(http opus);
+    ok($loop->until(sub { !grep { !$_->{status} } values %l }), 'they listen');
+    $loop->run(1);
+    is(scalar(grep { $_->{gone} } values %l), 0, 'and go on to');
+
+    is($s->http('DELETE', "/spaces/$space->{id}/shares/$share->{id}",
+                $s->bearer($space->{token}))->code, 204, 'revoked');
+    ok($loop->until(sub { !grep { !$_->{gone} } values %l }), 'they are cut');
+    is($l{opus}{ws}{code}, 1008, 'and told so');
+};
+
 subtest 'one that never reads beside fifty that do' => sub {
     my $loop = Test::Spaces::Loop->new($s);
     my $space = $s->create;
