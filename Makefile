@@ -76,8 +76,7 @@ $(BUILD)/objs/Makefile: config $(SOURCES) $(HEADERS)
 $(MODULE): $(BUILD)/objs/Makefile $(SOURCES) $(HEADERS)
 	@cd $(NGINX_SRC) && $(MAKE) --no-print-directory -s \
 	    -f $(BUILD)/objs/Makefile modules
-	@cp $(BUILD)/objs/ngx_http_spaces_module.so $@.new
-	@mv $@.new $@
+	@cp $(BUILD)/objs/ngx_http_spaces_module.so $@.$$$$ && mv $@.$$$$ $@
 	@echo "built $@"
 
 # the example, with its own Redis, all below RUN_DIR; Ctrl-C ends both

@@ -857,14 +857,6 @@ ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest)
         return;
     }
 
-    if (ingest->draining && ingest->blocked && ingest->slowed) {
-
-        /* one who is ahead of time has no end: what is in the ring is it */
-
-        ngx_http_spaces_ingest_idle(ingest);
-        return;
-    }
-
     if (ingest->blocked
         || (ingest->draining && ingest->speaker->drained != ingest->serial))
     {

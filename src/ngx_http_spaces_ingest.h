@@ -45,6 +45,7 @@ struct ngx_http_spaces_ingest_s {
     spaces_ogg_packet_t             packet;    /* that found no room yet */
     ngx_uint_t                      trim;
     int64_t                         pts;       /* of packets that have none */
+    uint64_t                        hurried;   /* samples, at the end */
     int64_t                         slowed;    /* ms, monotonic: when last */
     ngx_atomic_uint_t               change;    /* of the Space, when they were
                                                   let in */

@@ -14,6 +14,9 @@
 /* a sender that was slowed down is taken for one ahead of time so long, ms */
 #define NGX_HTTP_SPACES_PACED  10000
 
+/* the most audio that is taken in after the end was asked for, samples */
+#define NGX_HTTP_SPACES_HURRY  (5 * SPACES_OPUS_RATE)
+
 
 static ngx_int_t ngx_http_spaces_ingest_refuse(
     ngx_http_spaces_ingest_t *ingest, ngx_http_spaces_problem_e problem,
@@ -194,15 +197,19 @@ ngx_http_spaces_ingest_write(ngx_http_spaces_ingest_t *ingest)
         packet.flags |= SPACES_PACKET_PACED;
     }
 
-    /* what a live sender has sent is all taken in when the Space ends */
+    /* what was sent is taken in when the Space ends, but not for ever */
 
-    if ((spaces_packet_ring_queued(ring) >= ahead
-         && (!ingest->draining || (packet.flags & SPACES_PACKET_PACED)))
+    if ((ingest->draining ? ingest->hurried >= NGX_HTTP_SPACES_HURRY
+                          : spaces_packet_ring_queued(ring) >= ahead)
         || spaces_packet_ring_write(ring, &packet, ingest->packet.data) != 0)
     {
         ingest->blocked = 1;
         ingest->slowed = now;
         return NGX_AGAIN;
+    }
+
+    if (ingest->draining) {
+        ingest->hurried += packet.duration;
     }
 
     ingest->fresh = 0;

@@ -24,7 +24,14 @@
 /* of the history this much is worth keeping: samples */
 #define SPACES_JITTER_WARM      (160 * SPACES_JITTER_MS)
 
+/*
+ * A longer gap is a clock that jumped, unless the sender runs ahead of time:
+ * what was really lost leaves no packet that is so early
+ */
+#define SPACES_JITTER_LOST      (10 * SPACES_OPUS_RATE)
 
+
+static int64_t spaces_jitter_minus(int64_t a, int64_t b);
 static int spaces_jitter_anchor(spaces_jitter_t *jitter,
     const spaces_packet_t *packet, int64_t now, int64_t margin);
 static void spaces_jitter_measure(spaces_jitter_t *jitter,
@@ -60,10 +67,15 @@ spaces_jitter_peek(spaces_jitter_t *jitter, const spaces_packet_ring_t *ring,
         return SPACES_JITTER_EMPTY;
     }
 
-    missing = packet->pts + jitter->offset - jitter->position;
+    missing = spaces_jitter_minus(packet->pts,
+                                  spaces_jitter_minus(jitter->position,
+                                                      jitter->offset));
 
-    if (missing < SPACES_OPUS_MIN_DURATION) {
-        jitter->offset -= missing;
+    if (missing < SPACES_OPUS_MIN_DURATION
+        || (missing > SPACES_JITTER_LOST
+            && !(packet->flags & SPACES_PACKET_PACED)))
+    {
+        spaces_jitter_close_gap(jitter, missing);
         return SPACES_JITTER_PACKET;
     }
 
@@ -92,7 +104,8 @@ spaces_jitter_anchor(spaces_jitter_t *jitter, const spaces_packet_t *packet,
 
     jitter->anchored = 1;
     jitter->anchor = jitter->cursor.bytes;
-    jitter->offset = jitter->position - packet->pts;
+    jitter->offset = spaces_jitter_minus(jitter->position, packet->pts);
+    jitter->taken = 0;
     jitter->wait = INT32_MAX;
     jitter->window = 0;
     jitter->excess = 0;
@@ -128,7 +141,16 @@ spaces_jitter_conceal(spaces_jitter_t *jitter, int64_t samples)
 void
 spaces_jitter_close_gap(spaces_jitter_t *jitter, int64_t gap)
 {
-    jitter->offset -= gap;
+    jitter->offset = spaces_jitter_minus(jitter->offset, gap);
+}
+
+
+/* the clock of a source may say anything: differences wrap around */
+
+static int64_t
+spaces_jitter_minus(int64_t a, int64_t b)
+{
+    return (int64_t) ((uint64_t) a - (uint64_t) b);
 }
 
 
@@ -196,7 +218,7 @@ spaces_jitter_shed(spaces_jitter_t *jitter, const spaces_packet_t *packet,
 {
     spaces_packet_ring_pass(&jitter->cursor, packet);
 
-    jitter->offset -= packet->duration;
+    jitter->offset = spaces_jitter_minus(jitter->offset, packet->duration);
     jitter->excess -= (int32_t) (packet->duration / SPACES_JITTER_MS);
     jitter->shed = now;
 
@@ -216,7 +238,10 @@ spaces_jitter_oldest(const spaces_jitter_t *jitter)
 
     oldest = jitter->cursor;
 
-    if (!jitter->anchored) {
+    if (!jitter->anchored && jitter->carry == 0) {
+
+        /* what was there is given back, and may be written over */
+
         return oldest;
     }
 
@@ -245,7 +270,7 @@ spaces_jitter_release(const spaces_jitter_t *jitter,
 
     /* with nothing to come, a large packet may be waiting for all the room */
 
-    oldest = jitter->anchored ? spaces_jitter_oldest(jitter) : jitter->cursor;
+    oldest = spaces_jitter_oldest(jitter);
 
     spaces_packet_ring_release(ring, &oldest);
 }

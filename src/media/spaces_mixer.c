@@ -27,6 +27,9 @@
 
 #define SPACES_MIXER_COMPLEXITY  5
 
+/* the place of no packet: that of the first one is 0 */
+#define SPACES_MIXER_NOWHERE     UINT64_MAX
+
 
 typedef struct {
     OpusEncoder    *encoder;
@@ -72,7 +75,9 @@ static float *spaces_mixer_buffer(const spaces_mixer_t *mixer, size_t samples);
 static void spaces_mixer_output_begin(spaces_mixer_t *mixer,
     spaces_mixer_output_t *output);
 static void spaces_mixer_warm(spaces_mixer_t *mixer,
-    spaces_mixer_output_t *output, int before);
+    spaces_mixer_output_t *output, int without);
+static void spaces_mixer_warm_of_all(spaces_mixer_t *mixer,
+    spaces_mixer_output_t *output, int without);
 static void spaces_mixer_warm_without(spaces_mixer_t *mixer, unsigned i);
 static void spaces_mixer_discard(spaces_mixer_output_t *output,
     const float *pcm, int samples);
@@ -154,6 +159,7 @@ spaces_mixer_reserve(spaces_mixer_t *mixer, unsigned i, int returns)
     if (speaker->decoder == NULL) {
         speaker->decoder = opus_decoder_create(SPACES_OPUS_RATE,
                                                mixer->channels, &rc);
+        speaker->place = SPACES_MIXER_NOWHERE;
     }
 
     if (speaker->pcm == NULL) {
@@ -216,6 +222,13 @@ int
 spaces_mixer_follows(const spaces_mixer_t *mixer, unsigned i, uint64_t place)
 {
     return mixer->speakers[i].place == place;
+}
+
+
+void
+spaces_mixer_forget(spaces_mixer_t *mixer, unsigned i)
+{
+    mixer->speakers[i].place = SPACES_MIXER_NOWHERE;
 }
 
 
@@ -367,7 +380,7 @@ spaces_mixer_encode(spaces_mixer_t *mixer, int64_t granule, int samples,
 
     if (!mixer->follows) {
         spaces_mixer_output_begin(mixer, &mixer->mix);
-        spaces_mixer_warm(mixer, &mixer->mix, before);
+        spaces_mixer_warm(mixer, &mixer->mix, -1);
     }
 
     memcpy(mixer->out, mixer->sum,
@@ -392,8 +405,8 @@ spaces_mixer_encode_without(spaces_mixer_t *mixer, unsigned i,
         if (mixer->follows) {
             spaces_mixer_warm_without(mixer, i);
 
-        } else if (mixer->before != (int) i) {
-            spaces_mixer_warm(mixer, &speaker->returns, mixer->before);
+        } else {
+            spaces_mixer_warm(mixer, &speaker->returns, (int) i);
         }
     }
 
@@ -425,21 +438,26 @@ spaces_mixer_output_begin(spaces_mixer_t *mixer,
 
 /*
  * An encoder that takes over from packets that were passed through begins with
- * the audio that those left in the listeners' decoders.
+ * the audio that those left in the listeners' decoders; not with one's own.
  */
 
 static void
 spaces_mixer_warm(spaces_mixer_t *mixer, spaces_mixer_output_t *output,
-    int before)
+    int without)
 {
     int                      k;
     spaces_mixer_speaker_t  *speaker;
 
-    if (before < 0) {
+    if (mixer->before == SPACES_MIXER_ALL) {
+        spaces_mixer_warm_of_all(mixer, output, without);
         return;
     }
 
-    speaker = &mixer->speakers[before];
+    if (mixer->before < 0 || mixer->before == without) {
+        return;
+    }
+
+    speaker = &mixer->speakers[mixer->before];
 
     if (speaker->pcm == NULL) {
         return;
@@ -451,6 +469,39 @@ spaces_mixer_warm(spaces_mixer_t *mixer, spaces_mixer_output_t *output,
         spaces_mixer_discard(output, speaker->pcm + k * mixer->channels,
                              SPACES_MIXER_FRAME);
     }
+}
+
+
+/* from an encoder of another owner: with the frame before that it had */
+
+static void
+spaces_mixer_warm_of_all(spaces_mixer_t *mixer, spaces_mixer_output_t *output,
+    int without)
+{
+    int                      k, from;
+    unsigned                 i;
+    spaces_mixer_speaker_t  *speaker;
+
+    memset(mixer->out, 0,
+           SPACES_MIXER_FRAME * mixer->channels * sizeof(float));
+
+    for (i = 0; i < mixer->n; i++) {
+        speaker = &mixer->speakers[i];
+
+        /* the frame at hand is pulled already */
+
+        from = speaker->begin - mixer->samples - SPACES_MIXER_FRAME;
+
+        if (!speaker->heard || (int) i == without || from < 0) {
+            continue;
+        }
+
+        for (k = 0; k < SPACES_MIXER_FRAME * mixer->channels; k++) {
+            mixer->out[k] += speaker->pcm[from * mixer->channels + k];
+        }
+    }
+
+    spaces_mixer_discard(output, mixer->out, SPACES_MIXER_FRAME);
 }
 
 

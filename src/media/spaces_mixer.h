@@ -21,6 +21,9 @@
 /* an encoded frame is never longer: the most of one frame (RFC 6716, 3.2.1) */
 #define SPACES_MIXER_MAX_PACKET  1276
 
+/* another owner mixed the frame before, of those who are heard in this one */
+#define SPACES_MIXER_ALL         -2
+
 
 typedef struct spaces_mixer_s  spaces_mixer_t;
 
@@ -45,6 +48,9 @@ int spaces_mixer_reserve(spaces_mixer_t *mixer, unsigned i, int returns);
  */
 int spaces_mixer_follows(const spaces_mixer_t *mixer, unsigned i,
     uint64_t place);
+
+/* another speaker has the place, or the same one begins again */
+void spaces_mixer_forget(spaces_mixer_t *mixer, unsigned i);
 
 /*
  * Begins a decoder again, for the packet at "place"; "gain" in dB, Q7.8, is
@@ -76,8 +82,9 @@ void spaces_mixer_pull(spaces_mixer_t *mixer, unsigned i, int at,
 
 /*
  * Encodes the sum of the frame, which begins at the granule.  If the frame
- * before was not encoded, "before" is the speaker, or -1, whose decoded audio
- * the encoder is to begin with.  Returns the length, 0 on an error.
+ * before was not encoded, "before" is the speaker, -1, or SPACES_MIXER_ALL,
+ * whose decoded audio the encoder is to begin with.  Returns the length, 0 on
+ * an error.
  */
 int spaces_mixer_encode(spaces_mixer_t *mixer, int64_t granule, int samples,
     int before, uint8_t *out);

@@ -180,6 +180,10 @@ spaces_playout_join(spaces_playout_t *playout, unsigned i,
 
     spaces_activity_init(source->activity);
 
+    if (playout->mixer) {
+        spaces_mixer_forget(playout->mixer, i);
+    }
+
     if (playout->present < 2 && gain == playout->gain) {
         return 0;
     }
@@ -563,7 +567,7 @@ spaces_playout_survey_source(spaces_playout_t *playout, unsigned i,
 
         if (status == SPACES_JITTER_GAP) {
 
-            if (!quiet || jitter->position + gap > end) {
+            if (!quiet || gap > end - jitter->position) {
                 break;
             }
 
@@ -591,8 +595,11 @@ spaces_playout_survey_source(spaces_playout_t *playout, unsigned i,
         spaces_playout_take(playout, i, &packet);
     }
 
+    /* what is decoded is heard to its end, whoever decoded it */
+
     source->active = !source->muted
-                     && source->until > playout->state.granule;
+                     && (source->until > playout->state.granule
+                         || jitter->carry);
 }
 
 
@@ -913,7 +920,7 @@ spaces_playout_fill(spaces_playout_t *playout, int64_t samples)
 static void
 spaces_playout_mix(spaces_playout_t *playout, int samples)
 {
-    int                       len;
+    int                       len, before;
     int64_t                   granule;
     unsigned                  i;
     uint8_t                   out[SPACES_MIXER_MAX_PACKET];
@@ -937,8 +944,10 @@ spaces_playout_mix(spaces_playout_t *playout, int samples)
         }
     }
 
-    len = spaces_mixer_encode(playout->mixer, granule, samples, state->floor,
-                              out);
+    before = (state->mixed && state->concealed == 0) ? SPACES_MIXER_ALL
+                                                     : state->floor;
+
+    len = spaces_mixer_encode(playout->mixer, granule, samples, before, out);
 
     if (len == 0) {
         spaces_playout_fill(playout, samples);

@@ -4,9 +4,11 @@
  *
  * The programs that t/bench/fanout runs: listeners that discard what they
  * hear, sources that talk at the pace of speech, and the floor to measure
- * against, a server that does nothing but send.
+ * against, a server that does nothing but send.  And for t/bench/tick a few
+ * listeners that look at the clock at each page.
  *
  *   fanout listen <port> <connections> <joins a second> <file of paths>
+ *   fanout watch <port> <connections> <file of paths>
  *   fanout feed <port> <file of pages> <file of request heads>
  *   fanout bare <port> <rooms> <file of pages, or the length of one>
  */
@@ -17,6 +19,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -101,6 +104,35 @@ typedef struct {
 } crowd_t;
 
 
+/* a listener of the stream as it is, over HTTP/1.0 */
+
+typedef struct {
+    int        fd;
+    uint8_t    buf[65536];
+    size_t     len;
+    int        heard;           /* the header of the answer is gone */
+    int64_t    best;            /* the least of arrival less granule, ns */
+    int64_t    granule;
+} watcher_t;
+
+
+typedef struct {
+    int64_t    at;
+    int64_t    delay;           /* arrival less granule */
+    int        watcher;
+} page_t;
+
+
+typedef struct {
+    watcher_t  *watchers;
+    int         n;
+    page_t     *pages;
+    int         npages;
+    int         size;
+    int         holes;
+} lookout_t;
+
+
 typedef struct {
     int       *fds;
     int        n;
@@ -139,6 +171,15 @@ static void crowd_gone(listener_t *listener, int *count);
 static int crowd_command(crowd_t *crowd);
 static void crowd_begin(crowd_t *crowd);
 static void crowd_print(crowd_t *crowd);
+static int watch_mode(char **argv);
+static void watch_open(lookout_t *lookout, watcher_t *watcher, int port,
+    const text_t *path);
+static void watch_read(lookout_t *lookout, watcher_t *watcher);
+static void watch_page(lookout_t *lookout, watcher_t *watcher, int64_t now,
+    int64_t granule);
+static void watch_print(lookout_t *lookout);
+static void watch_print_one(const char *name, int64_t *values, int n,
+    const char *end);
 static void feed_mode(char **argv);
 static int feed_open(int port, const text_t *head);
 static void feed_send(int fd, int i, const text_t *data);
@@ -185,6 +226,10 @@ main(int argc, char **argv)
 
     if (argc == 6 && strcmp(argv[1], "listen") == 0) {
         return listen_mode(argv);
+    }
+
+    if (argc == 5 && strcmp(argv[1], "watch") == 0) {
+        return watch_mode(argv);
     }
 
     if (argc == 5 && strcmp(argv[1], "feed") == 0) {
@@ -565,6 +610,249 @@ crowd_print(crowd_t *crowd)
 
     free(first);
     free(bytes);
+}
+
+
+/*
+ * Commands as above: "begin" forgets what was seen, "end" prints what there is
+ * to say of the pages since, in ms, and leaves.
+ *
+ *   tick   when a page came after a multiple of 20 ms of the monotonic clock:
+ *          that is when the ticks of a server of ours are due
+ *   first  likewise, of the first page of each tick alone
+ *   late   how much later than the best page of its stream, by its granule
+ */
+
+static int
+watch_mode(char **argv)
+{
+    int                 i, n, ep, npaths;
+    char                line[64];
+    text_t              file, *paths;
+    lookout_t           lookout;
+    struct epoll_event  events[BATCH];
+    struct sched_param  param = { .sched_priority = 1 };
+
+    /* a page that waits for this process to run would be late by that */
+
+    (void) sched_setscheduler(0, SCHED_FIFO, &param);
+
+    memset(&lookout, 0, sizeof(lookout_t));
+
+    lookout.n = atoi(argv[3]);
+    lookout.watchers = get(lookout.n, sizeof(watcher_t));
+    lookout.size = 1 << 20;
+    lookout.pages = get(lookout.size, sizeof(page_t));
+
+    file = read_file(argv[4]);
+    paths = split(&file, '\n', &npaths);
+    ep = epoll_create1(0);
+
+    for (i = 0; i < lookout.n; i++) {
+        watch_open(&lookout, &lookout.watchers[i], atoi(argv[2]),
+                   &paths[(long) i * npaths / lookout.n]);
+        watch(ep, EPOLL_CTL_ADD, lookout.watchers[i].fd, EPOLLIN,
+              &lookout.watchers[i]);
+    }
+
+    watch(ep, EPOLL_CTL_ADD, 0, EPOLLIN, NULL);
+
+    for ( ;; ) {
+        n = epoll_wait(ep, events, BATCH, -1);
+
+        for (i = 0; i < n; i++) {
+
+            if (events[i].data.ptr) {
+                watch_read(&lookout, events[i].data.ptr);
+                continue;
+            }
+
+            if (read(0, line, sizeof(line)) <= 0) {
+                return 0;
+            }
+
+            if (line[0] == 'b') {
+                lookout.npages = lookout.holes = 0;
+            }
+
+            watch_print(&lookout);
+
+            if (line[0] == 'e') {
+                return 0;
+            }
+        }
+    }
+}
+
+
+static void
+watch_open(lookout_t *lookout, watcher_t *watcher, int port, const text_t *path)
+{
+    int                 fd, len;
+    char                request[4096];
+    struct sockaddr_in  to;
+
+    (void) lookout;
+
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    to = address(INADDR_LOOPBACK, port);
+
+    len = snprintf(request, sizeof(request), "GET %.*s HTTP/1.0\r\n"
+                   "Host: localhost\r\n\r\n", (int) path->len, path->data);
+
+    if (fd == -1 || connect(fd, (struct sockaddr *) &to, sizeof(to)) == -1
+        || send(fd, request, len, 0) != len)
+    {
+        die("listener: %s", strerror(errno));
+    }
+
+    watcher->fd = fd;
+    watcher->best = INT64_MAX;
+}
+
+
+static void
+watch_read(lookout_t *lookout, watcher_t *watcher)
+{
+    int       i;
+    size_t    at, len;
+    int64_t   now, granule;
+    ssize_t   n;
+    uint8_t  *p, *end;
+
+    now = now_ns();
+
+    n = recv(watcher->fd, watcher->buf + watcher->len,
+             sizeof(watcher->buf) - watcher->len, MSG_DONTWAIT);
+
+    if (n == -1 && errno == EAGAIN) {
+        return;
+    }
+
+    if (n <= 0) {
+        die("a listener is cut");
+    }
+
+    watcher->len += n;
+    at = 0;
+
+    if (!watcher->heard) {
+        end = memmem(watcher->buf, watcher->len, "\r\n\r\n", 4);
+
+        if (end == NULL) {
+            return;
+        }
+
+        if (memcmp(watcher->buf + 8, " 200", 4) != 0) {
+            die("a listener is refused: %.40s", watcher->buf);
+        }
+
+        watcher->heard = 1;
+        at = end + 4 - watcher->buf;
+    }
+
+    while (watcher->len - at >= 27) {
+        p = watcher->buf + at;
+
+        if (memcmp(p, "OggS", 4) != 0) {
+            die("no page where one begins");
+        }
+
+        len = 27 + p[26];
+
+        if (watcher->len - at < len) {
+            break;
+        }
+
+        for (i = 0; i < p[26]; i++) {
+            len += p[27 + i];
+        }
+
+        if (watcher->len - at < len) {
+            break;
+        }
+
+        memcpy(&granule, p + 6, sizeof(int64_t));
+        watch_page(lookout, watcher, now, granule);
+
+        at += len;
+    }
+
+    watcher->len -= at;
+    memmove(watcher->buf, watcher->buf + at, watcher->len);
+}
+
+
+static void
+watch_page(lookout_t *lookout, watcher_t *watcher, int64_t now, int64_t granule)
+{
+    int64_t  delay;
+
+    delay = now - granule * MS / 48;
+
+    if (granule > watcher->granule + 4800 && watcher->granule) {
+        lookout->holes++;
+    }
+
+    watcher->granule = granule;
+
+    if (granule == 0 || lookout->npages == lookout->size) {
+        return;
+    }
+
+    watcher->best = delay < watcher->best ? delay : watcher->best;
+
+    lookout->pages[lookout->npages++] = (page_t) { now, delay,
+                                               watcher - lookout->watchers };
+}
+
+
+static void
+watch_print(lookout_t *lookout)
+{
+    int       i, n, nfirst;
+    int64_t  *ticks, *first, *late, last;
+
+    n = lookout->npages;
+    nfirst = 0;
+    last = -1;
+    ticks = get(n + 1, sizeof(int64_t));
+    first = get(n + 1, sizeof(int64_t));
+    late = get(n + 1, sizeof(int64_t));
+
+    for (i = 0; i < n; i++) {
+        ticks[i] = lookout->pages[i].at % TICK;
+        late[i] = lookout->pages[i].delay
+                  - lookout->watchers[lookout->pages[i].watcher].best;
+
+        if (lookout->pages[i].at / TICK != last) {
+            last = lookout->pages[i].at / TICK;
+            first[nfirst++] = ticks[i];
+        }
+    }
+
+    printf("{\"pages\":%d,\"holes\":%d,", n, lookout->holes);
+    watch_print_one("tick", ticks, n, ",");
+    watch_print_one("first", first, nfirst, ",");
+    watch_print_one("late", late, n, "}\n");
+    fflush(stdout);
+
+    free(ticks);
+    free(first);
+    free(late);
+}
+
+
+static void
+watch_print_one(const char *name, int64_t *values, int n, const char *end)
+{
+    qsort(values, n, sizeof(int64_t), compare);
+
+    printf("\"%s\":{\"n\":%d,\"p50\":%.3f,\"p99\":%.3f,\"p999\":%.3f,"
+           "\"max\":%.3f}%s", name, n, (double) values[n / 2] / MS,
+           (double) values[n * 99L / 100] / MS,
+           (double) values[n * 999L / 1000] / MS,
+           (double) values[n ? n - 1 : 0] / MS, end);
 }
 
 
