@@ -115,7 +115,10 @@ ngx_http_spaces_tick_handler(ngx_event_t *ev)
     ngx_http_spaces_tick_t    *tick = ev->data;
     ngx_http_spaces_waiter_t  *waiter;
 
+    /* the moment it was due at: a little late is not a frame more */
+
     now = ngx_http_spaces_monotonic();
+    now -= now % NGX_HTTP_SPACES_TICK;
     busy = 0;
 
     tick->running = 1;
@@ -163,6 +166,10 @@ ngx_http_spaces_tick_again(ngx_http_spaces_tick_t *tick, ngx_uint_t busy)
         delay = NGX_HTTP_SPACES_TICK_IDLE;
 
     } else {
+        /* timers count from nginx's idea of now, which may be old */
+
+        ngx_time_update();
+
         delay = NGX_HTTP_SPACES_TICK
                 - ngx_http_spaces_monotonic() % NGX_HTTP_SPACES_TICK;
     }

@@ -1014,8 +1014,6 @@ test_pass_through(void **state)
     pass_through(960, 2);
     pass_through(2880, 1);
     pass_through(2880, 2);
-    pass_through(120, 1);
-    pass_through(120, 2);
 }
 
 
