@@ -11,6 +11,12 @@
 
 /* ms */
 #define NGX_HTTP_SPACES_SCAN      250
+
+/*
+ * Scans in time that a worker needs behind it before it finds another one
+ * late: when all of them were stopped, one is the first to go on
+ */
+#define NGX_HTTP_SPACES_STEADY    4
 #define NGX_HTTP_SPACES_COUNT     1000
 
 /* an end waits for what its sources have received and not passed on, ms */
@@ -33,6 +39,7 @@ struct ngx_http_spaces_rooms_s {
     ngx_http_spaces_main_conf_t   *smcf;
     ngx_queue_t                    owned;
     int64_t                        scanned;    /* ms, monotonic */
+    ngx_uint_t                     steady;     /* scans that came in time */
     ngx_uint_t                     codec;      /* calls of this tick */
 };
 
@@ -40,6 +47,7 @@ struct ngx_http_spaces_rooms_s {
 static ngx_uint_t ngx_http_spaces_rooms_tick(void *data, int64_t now);
 static void ngx_http_spaces_scan(ngx_http_spaces_rooms_t *rooms, int64_t now);
 static ngx_uint_t ngx_http_spaces_claims(ngx_http_spaces_room_t *room);
+static void ngx_http_spaces_fence(ngx_http_spaces_room_t *room, int64_t now);
 static ngx_uint_t ngx_http_spaces_feeds(ngx_http_spaces_room_t *room);
 
 static ngx_http_spaces_owned_t *ngx_http_spaces_owned_create(
@@ -159,6 +167,14 @@ ngx_http_spaces_rooms_tick(void *data, int64_t now)
     }
 
     if (now >= rooms->scanned + NGX_HTTP_SPACES_SCAN) {
+
+        if (now < rooms->scanned + 4 * NGX_HTTP_SPACES_SCAN) {
+            rooms->steady++;
+
+        } else {
+            rooms->steady = 0;
+        }
+
         rooms->scanned = now;
         ngx_http_spaces_scan(rooms, now);
     }
@@ -204,7 +220,11 @@ ngx_http_spaces_scan(ngx_http_spaces_rooms_t *rooms, int64_t now)
         }
 
         if (n < NGX_HTTP_SPACES_TAKEOVER && ngx_http_spaces_claims(room)) {
+            ngx_http_spaces_room_renew(room, now);
             taken[n++] = room;
+
+        } else if (rooms->steady > NGX_HTTP_SPACES_STEADY) {
+            ngx_http_spaces_fence(room, now);
         }
     }
 
@@ -263,6 +283,34 @@ ngx_http_spaces_claims(ngx_http_spaces_room_t *room)
     }
 
     return 0;
+}
+
+
+/*
+ * An owner that hangs may come back in the middle of a page.  No check of its
+ * own could keep it then from writing what another has written since, so it
+ * is killed; the next scan finds it gone.
+ */
+
+static void
+ngx_http_spaces_fence(ngx_http_spaces_room_t *room, int64_t now)
+{
+    if (room->owner == 0 || room->owner == (ngx_atomic_uint_t) ngx_pid
+        || now < (int64_t) room->lease)
+    {
+        return;
+    }
+
+    if (kill((ngx_pid_t) room->owner, SIGKILL) == 0) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "space %V: worker process %P has not mixed it for %d ms "
+                      "and was killed", &room->sn.str,
+                      (ngx_pid_t) room->owner, NGX_HTTP_SPACES_LEASE);
+    }
+
+    /* a word for each of its rooms, and not again while it dies */
+
+    ngx_http_spaces_room_renew(room, now);
 }
 
 
@@ -518,6 +566,8 @@ ngx_http_spaces_owned_step(ngx_http_spaces_owned_t *owned, int64_t now)
     ngx_http_spaces_room_t  *room;
 
     room = owned->room;
+
+    ngx_http_spaces_room_renew(room, now);
 
     if (owned->playing) {
         return;

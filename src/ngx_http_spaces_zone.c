@@ -123,6 +123,8 @@ ngx_http_spaces_zone_open(ngx_http_spaces_zone_t *zone,
     ngx_memcpy(room->id, space->id.data, NGX_HTTP_SPACES_ID_LEN);
 
     room->owner = ngx_pid;
+    ngx_http_spaces_room_renew(room, ngx_http_spaces_monotonic());
+
     room->head = *head;
     room->first = NGX_MAX_UINT32_VALUE;
 

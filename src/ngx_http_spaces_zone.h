@@ -41,6 +41,12 @@
 /* the header pages of a stream; comments that need more are cut */
 #define NGX_HTTP_SPACES_HEADER        4096
 
+/*
+ * An owner that has not come round to its rooms for so long is killed, ms:
+ * only one that is gone for sure is followed by another
+ */
+#define NGX_HTTP_SPACES_LEASE         5000
+
 /* processes that have listeners of a room at the same time */
 #define NGX_HTTP_SPACES_COUNTERS      256
 
@@ -120,6 +126,9 @@ typedef struct {
     ngx_atomic_t             owner;
     ngx_atomic_t             claimant;
     ngx_atomic_t             leaving;      /* the owner would let it go */
+
+    /* ms, monotonic: what the owner renews at every tick */
+    ngx_atomic_t             lease;
 
     ngx_atomic_t             state;
     ngx_atomic_t             ending;       /* somebody asked for its end */
@@ -264,6 +273,10 @@ ngx_atomic_t *ngx_http_spaces_zone_change(ngx_http_spaces_zone_t *zone,
 /* that listeners are to be told something new */
 #define ngx_http_spaces_room_changed(room)                                    \
     (void) ngx_atomic_fetch_add(&(room)->version, 1)
+
+/* that the owner is at work */
+#define ngx_http_spaces_room_renew(room, now)                                 \
+    (room)->lease = (ngx_atomic_uint_t) ((now) + NGX_HTTP_SPACES_LEASE)
 
 /* the state that is true */
 #define ngx_http_spaces_room_playout(room)                                    \

@@ -116,6 +116,44 @@ subtest 'each worker is killed in turn' => sub {
     $s->stop;
 };
 
+# the worker that has the recording open, which is the room's owner
+sub owner {
+    my ($s, $space) = @_;
+    for my $pid ($s->worker_pids) {
+        return $pid if grep { (readlink $_ // '') =~ m{/live/$space->{id}\.} }
+                       glob "/proc/$pid/fd/*";
+    }
+}
+
+subtest 'a worker hangs' => sub {
+    my $s = Test::Spaces->new(workers => 2, quiet => ['exited on signal 9',
+                                                'has not mixed it'])->start;
+    my $space = $s->create(record => true);
+    my $socket = $s->begin_ingest($space);
+    Test::Spaces::chunk($socket, $streams[0]);
+    ok(until_ok(sub { $s->space($space->{id})->{duration} > 2 }), 'live');
+
+    my $pid = owner($s, $space);
+    kill 'STOP', $pid;
+    sleep 1.5;
+    is(owner($s, $space), $pid, 'a short halt is borne');
+    ok(until_ok(sub { (owner($s, $space) // $pid) != $pid }),
+       'then another goes on');
+    like($s->error_log, qr/\b$pid has not mixed it for/, 'which is logged');
+    ok(!(grep { $_ == $pid } $s->worker_pids), 'the one that hung is gone');
+
+    close $socket;
+    $socket = $s->begin_ingest($space);
+    Test::Spaces::chunk($socket, $streams[1]);
+    print $socket "0\r\n\r\n";
+    like(Test::Spaces::read_all($socket, 30), qr/^HTTP\/1.1 200 .*"ended"/s,
+         'the host returns, and ends it');
+    my $out = $s->replay($space->{id});
+    is_deeply([numbers($out)], [1 .. 200], 'all that was said, once');
+    oggz_ok($out, 'in one file');
+    $s->stop;
+};
+
 subtest 'reload, with a Space live' => sub {
     my $s = Test::Spaces->new(workers => 2)->start;
     my $space = $s->create(record => true);
