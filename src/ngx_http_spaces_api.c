@@ -8,13 +8,9 @@
 
 #include "ngx_http_spaces_body.h"
 #include "ngx_http_spaces_handlers.h"
-#include "ngx_http_spaces_recorder.h"
+#include "ngx_http_spaces_move.h"
 #include "ngx_http_spaces_store.h"
-#include "ngx_http_spaces_tick.h"
 
-
-/* how long the end of a Space is waited for, ms */
-#define NGX_HTTP_SPACES_END_TIMEOUT  10000
 
 #define NGX_HTTP_SPACES_MAX_SEGMENTS 4
 
@@ -25,14 +21,6 @@ typedef struct {
     ngx_uint_t                 n;
     ngx_str_t                  segment[NGX_HTTP_SPACES_MAX_SEGMENTS];
 } ngx_http_spaces_route_t;
-
-
-typedef struct {
-    ngx_http_request_t        *request;
-    ngx_http_spaces_waiter_t   waiter;
-    int64_t                    until;      /* ms, monotonic */
-    unsigned                   waiting:1;
-} ngx_http_spaces_end_t;
 
 
 static ngx_int_t ngx_http_spaces_api_route(ngx_http_request_t *r,
@@ -62,9 +50,9 @@ static ngx_int_t ngx_http_spaces_api_patched(ngx_http_request_t *r,
 
 static ngx_int_t ngx_http_spaces_api_end_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_api_end(ngx_http_request_t *r);
-static void ngx_http_spaces_api_end_tick(ngx_http_spaces_waiter_t *waiter);
-static void ngx_http_spaces_api_end_cleanup(void *data);
+static ngx_int_t ngx_http_spaces_api_ended(ngx_http_request_t *r);
 
+static ngx_int_t ngx_http_spaces_api_review_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_api_shares_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_api_revoke(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_api_invite_body(ngx_http_request_t *r);
@@ -100,7 +88,7 @@ ngx_http_spaces_api_handler(ngx_http_request_t *r)
     if (route.n == 0) {
 
         if (get) {
-            return ngx_http_spaces_begin(r, ngx_http_spaces_timeline(r));
+            return ngx_http_spaces_begin(r, ngx_http_spaces_timeline(r, 0));
         }
 
         if (r->method == NGX_HTTP_POST) {
@@ -108,6 +96,19 @@ ngx_http_spaces_api_handler(ngx_http_request_t *r)
         }
 
         return ngx_http_spaces_api_bad_method(r, "GET, POST");
+    }
+
+    if (ngx_strcmp(s[0].data, "review") == 0) {
+
+        if (route.n == 1 && get) {
+            return ngx_http_spaces_begin(r,
+                                         ngx_http_spaces_review_list(r));
+        }
+
+        return route.n == 1
+               ? ngx_http_spaces_api_bad_method(r, "GET")
+               : ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_FOUND,
+                                         "the API has no such path");
     }
 
     ctx->id = s[0];
@@ -123,7 +124,38 @@ ngx_http_spaces_api_handler(ngx_http_request_t *r)
             return ngx_http_spaces_body_read(r, ngx_http_spaces_api_patch_body);
         }
 
-        return ngx_http_spaces_api_bad_method(r, "GET, PATCH");
+        if (r->method == NGX_HTTP_DELETE) {
+            return ngx_http_spaces_begin(r,
+                           ngx_http_spaces_api_load(r, ngx_http_spaces_delete));
+        }
+
+        return ngx_http_spaces_api_bad_method(r, "GET, PATCH, DELETE");
+    }
+
+    if (route.n == 2 && ngx_strcmp(s[1].data, "review") == 0) {
+
+        if (get || r->method == NGX_HTTP_DELETE) {
+            return ngx_http_spaces_begin(r,
+                           ngx_http_spaces_api_load(r, ngx_http_spaces_review));
+        }
+
+        if (r->method == NGX_HTTP_PATCH) {
+            return ngx_http_spaces_body_read(r,
+                                            ngx_http_spaces_api_review_body);
+        }
+
+        return ngx_http_spaces_api_bad_method(r, "GET, PATCH, DELETE");
+    }
+
+    if (route.n == 3 && ngx_strcmp(s[1].data, "review") == 0
+        && ngx_strcmp(s[2].data, "audio") == 0)
+    {
+        if (get) {
+            return ngx_http_spaces_begin(r,
+                     ngx_http_spaces_api_load(r, ngx_http_spaces_review_audio));
+        }
+
+        return ngx_http_spaces_api_bad_method(r, "GET");
     }
 
     if (route.n == 2 && ngx_strcmp(s[1].data, "end") == 0) {
@@ -692,7 +724,8 @@ ngx_http_spaces_api_patched(ngx_http_request_t *r, redisReply *reply)
     }
 
     if (ctx->space->recording == NGX_HTTP_SPACES_AVAILABLE) {
-        ngx_http_spaces_recorder_amend(smcf, ctx->space);
+        (void) ngx_http_spaces_move(smcf, ngx_http_spaces_move_amend,
+                                    ctx->space, NULL, NULL, NULL, NULL);
     }
 
     return ngx_http_spaces_answer(r, NGX_HTTP_OK,
@@ -718,11 +751,8 @@ ngx_http_spaces_api_end_body(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_spaces_api_end(ngx_http_request_t *r)
 {
-    ngx_int_t                     rc;
-    ngx_pool_cleanup_t           *cln;
-    ngx_http_spaces_end_t        *end;
-    ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_main_conf_t  *smcf;
+    ngx_int_t               rc;
+    ngx_http_spaces_ctx_t  *ctx;
 
     rc = ngx_http_spaces_require_host(r);
 
@@ -731,7 +761,6 @@ ngx_http_spaces_api_end(ngx_http_request_t *r)
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
     if (ctx->space->state == NGX_HTTP_SPACES_SCHEDULED) {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_LIVE,
@@ -739,93 +768,26 @@ ngx_http_spaces_api_end(ngx_http_request_t *r)
                                        "nothing to end");
     }
 
-    if (ctx->space->state == NGX_HTTP_SPACES_ENDED
-        && (!ctx->in_room || ctx->room.settled))
-    {
-        return ngx_http_spaces_answer(r, NGX_HTTP_OK,
-                                   ngx_http_spaces_describe(r, ctx->space, 1));
-    }
-
-    if (ngx_http_spaces_zone_end(smcf->zone, &ctx->id) != NGX_OK) {
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
-                                       "the Space is live on node \"%V\", end "
-                                       "it there", &ctx->space->node);
-    }
-
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_spaces_end_t));
-    if (cln == NULL) {
-        return NGX_ERROR;
-    }
-
-    end = cln->data;
-
-    end->request = r;
-    end->until = ngx_http_spaces_monotonic() + NGX_HTTP_SPACES_END_TIMEOUT;
-    end->waiter.handler = ngx_http_spaces_api_end_tick;
-    end->waiter.data = end;
-    end->waiting = 1;
-
-    cln->handler = ngx_http_spaces_api_end_cleanup;
-
-    ngx_http_spaces_wait(smcf->tick, &end->waiter);
-
-    return NGX_HTTP_SPACES_LATER;
+    return ngx_http_spaces_end(r, ngx_http_spaces_api_ended);
 }
 
 
-static void
-ngx_http_spaces_api_end_tick(ngx_http_spaces_waiter_t *waiter)
+static ngx_int_t
+ngx_http_spaces_api_ended(ngx_http_request_t *r)
 {
-    ngx_int_t                     rc;
-    ngx_connection_t             *c;
-    ngx_http_request_t           *r;
-    ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_end_t        *end;
-    ngx_http_spaces_main_conf_t  *smcf;
-
-    end = waiter->data;
-    r = end->request;
-    c = r->connection;
+    ngx_http_spaces_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
-    ngx_http_set_log_request(c->log, r);
-
-    rc = ngx_http_spaces_zone_overlay(smcf->zone, ctx->space, &ctx->room);
-
-    if (rc == NGX_OK && !ctx->room.settled
-        && ngx_http_spaces_monotonic() < end->until)
-    {
-        return;
-    }
-
-    ngx_http_spaces_api_end_cleanup(end);
-
-    if (rc == NGX_OK && !ctx->room.settled) {
-        rc = ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_STORAGE,
-                                     "the end takes long, the disk may be "
-                                     "slow; it goes on, look again later");
-
-    } else {
-        rc = ngx_http_spaces_answer(r, NGX_HTTP_OK,
-                                   ngx_http_spaces_describe(r, ctx->space, 1));
-    }
-
-    ngx_http_spaces_continue(r, rc);
-    ngx_http_run_posted_requests(c);
+    return ngx_http_spaces_answer(r, NGX_HTTP_OK,
+                                  ngx_http_spaces_describe(r, ctx->space, 1));
 }
 
 
-static void
-ngx_http_spaces_api_end_cleanup(void *data)
+static ngx_int_t
+ngx_http_spaces_api_review_body(ngx_http_request_t *r)
 {
-    ngx_http_spaces_end_t  *end = data;
-
-    if (end->waiting) {
-        end->waiting = 0;
-        ngx_http_spaces_stop_waiting(&end->waiter);
-    }
+    return ngx_http_spaces_api_load(r, ngx_http_spaces_review);
 }
 
 

@@ -47,15 +47,43 @@ ngx_int_t ngx_http_spaces_speakers_patch(ngx_http_request_t *r,
 ngx_int_t ngx_http_spaces_speakers_remove(ngx_http_request_t *r,
     ngx_str_t *id);
 
-/* the API's timeline */
-ngx_int_t ngx_http_spaces_timeline(ngx_http_request_t *r);
+/* the API's timeline; "held": not that, but the recordings for review */
+ngx_int_t ngx_http_spaces_timeline(ngx_http_request_t *r, ngx_uint_t held);
 
 /*
- * Sends the recording of the Space that is loaded: the caller may hear it.
- * "shared" is as little cached as anything by token.
+ * Ends the Space that is loaded, if it is live, and goes on with the step when
+ * all of its recording is there; at once, or later.
  */
-ngx_int_t ngx_http_spaces_replay_send(ngx_http_request_t *r,
-    ngx_uint_t shared);
+ngx_int_t ngx_http_spaces_end(ngx_http_request_t *r,
+    ngx_http_spaces_step_pt step);
+
+/* deletes the recording of the Space, of the host alone */
+ngx_int_t ngx_http_spaces_delete(ngx_http_request_t *r);
+
+/*
+ * The API's requests about what is held, of moderators alone: the list; one of
+ * it, read, kept for longer or purged; its audio.
+ */
+ngx_int_t ngx_http_spaces_review_list(ngx_http_request_t *r);
+ngx_int_t ngx_http_spaces_review(ngx_http_request_t *r);
+ngx_int_t ngx_http_spaces_review_audio(ngx_http_request_t *r);
+
+/*
+ * Sends the recording of the Space that is loaded, a file of that name: the
+ * caller may hear it.  "shared" is as little cached as anything by token.
+ * Whenever something changes in the Space while it is sent, "allowed" is asked
+ * once more; it returns 0 if that is over.
+ */
+typedef ngx_uint_t (*ngx_http_spaces_allowed_pt)(ngx_http_request_t *r);
+
+ngx_int_t ngx_http_spaces_replay_send(ngx_http_request_t *r, ngx_str_t *path,
+    ngx_uint_t shared, ngx_http_spaces_allowed_pt allowed);
+
+/* the file of a recording that is available; data is NULL without memory */
+ngx_str_t ngx_http_spaces_replay_path(ngx_http_request_t *r);
+
+/* whether there is a recording to hear, still */
+ngx_uint_t ngx_http_spaces_is_available(ngx_http_spaces_space_t *space);
 
 /* NGX_DECLINED if there is a recording to hear, or the answer why not */
 ngx_int_t ngx_http_spaces_require_recording(ngx_http_request_t *r);

@@ -13,6 +13,7 @@
 #include "ngx_http_spaces_recovery.h"
 #include "ngx_http_spaces_room.h"
 #include "ngx_http_spaces_store.h"
+#include "ngx_http_spaces_transfer.h"
 
 
 static char *ngx_http_spaces_zone(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -99,6 +100,13 @@ static ngx_command_t  ngx_http_spaces_commands[] = {
       ngx_http_set_complex_value_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_spaces_loc_conf_t, user),
+      NULL },
+
+    { ngx_string("spaces_moderator"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_spaces_loc_conf_t, moderator),
       NULL },
 
     { ngx_string("spaces_record"),
@@ -865,6 +873,7 @@ ngx_http_spaces_create_loc_conf(ngx_conf_t *cf)
     }
 
     slcf->user = NGX_CONF_UNSET_PTR;
+    slcf->moderator = NGX_CONF_UNSET_PTR;
     slcf->record = NGX_CONF_UNSET_PTR;
     slcf->create = NGX_CONF_UNSET_PTR;
     slcf->share_url = NGX_CONF_UNSET_PTR;
@@ -895,6 +904,7 @@ ngx_http_spaces_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                                        "$spaces_token");
 
     ngx_conf_merge_ptr_value(conf->user, prev->user, NULL);
+    ngx_conf_merge_ptr_value(conf->moderator, prev->moderator, NULL);
     ngx_conf_merge_ptr_value(conf->record, prev->record, NULL);
     ngx_conf_merge_ptr_value(conf->create, prev->create, NULL);
     ngx_conf_merge_ptr_value(conf->share_url, prev->share_url, NULL);
@@ -1098,11 +1108,12 @@ ngx_http_spaces_init_process(ngx_cycle_t *cycle)
 
     smcf->rooms = ngx_http_spaces_rooms_create(smcf);
     smcf->feeds = ngx_http_spaces_feeds_create(smcf);
+    smcf->transfers = ngx_http_spaces_transfers_create(smcf);
     smcf->redis = ngx_http_spaces_redis_create(smcf,
                                                ngx_http_spaces_store_changed);
 
     if (smcf->cache == NULL || smcf->rooms == NULL || smcf->feeds == NULL
-        || smcf->redis == NULL)
+        || smcf->transfers == NULL || smcf->redis == NULL)
     {
         return NGX_ERROR;
     }

@@ -32,6 +32,7 @@ typedef struct ngx_http_spaces_cache_s  ngx_http_spaces_cache_t;
 typedef struct ngx_http_spaces_tick_s   ngx_http_spaces_tick_t;
 typedef struct ngx_http_spaces_rooms_s  ngx_http_spaces_rooms_t;
 typedef struct ngx_http_spaces_feeds_s  ngx_http_spaces_feeds_t;
+typedef struct ngx_http_spaces_transfers_s  ngx_http_spaces_transfers_t;
 
 
 /* "spaces_redis" */
@@ -69,6 +70,7 @@ typedef struct {
     ngx_http_spaces_tick_t      *tick;
     ngx_http_spaces_rooms_t     *rooms;
     ngx_http_spaces_feeds_t     *feeds;
+    ngx_http_spaces_transfers_t *transfers;
 } ngx_http_spaces_main_conf_t;
 
 
@@ -79,6 +81,7 @@ typedef struct {
     ngx_http_handler_pt          handler;    /* one of ours, if it is here */
 
     ngx_http_complex_value_t    *user;
+    ngx_http_complex_value_t    *moderator;
     ngx_http_complex_value_t    *record;
     ngx_http_complex_value_t    *create;
     ngx_http_complex_value_t    *share_url;

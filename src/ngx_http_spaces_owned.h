@@ -37,6 +37,7 @@ typedef struct {
 
     ngx_http_spaces_end_e          end;
     int64_t                        tried;      /* to save, ms monotonic */
+    ngx_atomic_uint_t              resave;     /* of the zone, when it did */
     int64_t                        ending;     /* since when, likewise */
     int64_t                        counted;    /* listeners, likewise */
     int64_t                        now;        /* of the tick being played */

@@ -5,19 +5,31 @@
 
 
 #include "ngx_http_spaces_reaper.h"
-#include "ngx_http_spaces_file.h"
+#include "ngx_http_spaces_move.h"
+#include "ngx_http_spaces_reconcile.h"
 #include "ngx_http_spaces_recovery.h"
 #include "ngx_http_spaces_store.h"
 
 
-#define NGX_HTTP_SPACES_REAPER_PACE   1000     /* ms */
-#define NGX_HTTP_SPACES_REAPER_BATCH  16
+/*
+ * A second, and a part of one by chance, so that nodes don't ask together; at
+ * once while there is more to do than one batch
+ */
+#define NGX_HTTP_SPACES_REAPER_PACE    1000    /* ms */
+#define NGX_HTTP_SPACES_REAPER_SPREAD  200
+#define NGX_HTTP_SPACES_REAPER_BATCH   32
+
+/* what could not be done is due again after, s */
+#define NGX_HTTP_SPACES_REAPER_AGAIN   60
 
 
 typedef struct {
     ngx_http_spaces_main_conf_t  *smcf;
     ngx_event_t                   timer;
+    ngx_http_spaces_reconcile_t  *reconcile;
     ngx_uint_t                    busy;        /* Spaces under way */
+    ngx_uint_t                    full;        /* so was the last batch */
+    ngx_uint_t                    done;        /* of it */
 } ngx_http_spaces_reaper_t;
 
 
@@ -28,37 +40,34 @@ typedef struct {
     ngx_pool_t                   *pool;
     ngx_str_t                     id;
     ngx_http_spaces_space_t      *space;
-    ngx_str_t                     document;
-
-    char                         *recording;
-    char                         *recording_json;
-    char                         *held;
-    char                         *held_json;
-
-    ngx_err_t                     err;
-    const char                   *failed;
 } ngx_http_spaces_due_t;
 
 
 static void ngx_http_spaces_reaper_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_http_spaces_reaper_is_mine(
     ngx_http_spaces_reaper_t *reaper);
+static void ngx_http_spaces_reaper_orphans(ngx_http_spaces_reaper_t *reaper);
+static void ngx_http_spaces_reaper_ask(ngx_http_spaces_reaper_t *reaper);
 static void ngx_http_spaces_reaper_list(void *data, redisReply *reply);
 static void ngx_http_spaces_reaper_space(void *data, redisReply *reply);
 static void ngx_http_spaces_reaper_decide(ngx_http_spaces_due_t *due);
-static void ngx_http_spaces_reaper_expire(ngx_http_spaces_due_t *due);
 static void ngx_http_spaces_reaper_end(ngx_http_spaces_due_t *due);
-static void ngx_http_spaces_reaper_files(ngx_http_spaces_due_t *due,
-    void (*handler)(void *data, ngx_log_t *log), void (*done)(ngx_event_t *));
-static void ngx_http_spaces_reaper_expire_task(void *data, ngx_log_t *log);
-static void ngx_http_spaces_reaper_purge_task(void *data, ngx_log_t *log);
-static void ngx_http_spaces_reaper_expired(ngx_event_t *ev);
-static void ngx_http_spaces_reaper_purged(ngx_event_t *ev);
-static void ngx_http_spaces_reaper_save(ngx_http_spaces_due_t *due);
+static void ngx_http_spaces_reaper_hold(ngx_http_spaces_due_t *due);
+static void ngx_http_spaces_reaper_held(void *data, ngx_int_t rc,
+    ngx_http_spaces_space_t *space);
+static void ngx_http_spaces_reaper_purge(ngx_http_spaces_due_t *due);
+static void ngx_http_spaces_reaper_purged(void *data, ngx_int_t rc,
+    ngx_http_spaces_space_t *space);
 static void ngx_http_spaces_reaper_saved(void *data, ngx_uint_t ok);
 static void ngx_http_spaces_reaper_forget(ngx_http_spaces_due_t *due);
 static void ngx_http_spaces_reaper_forgotten(void *data, redisReply *reply);
-static void ngx_http_spaces_reaper_done(ngx_http_spaces_due_t *due);
+static void ngx_http_spaces_reaper_again(ngx_http_spaces_due_t *due);
+static void ngx_http_spaces_reaper_put_off(void *data, redisReply *reply);
+static void ngx_http_spaces_reaper_close(ngx_http_spaces_due_t *due);
+
+
+/* who has done it, in the audit */
+static ngx_str_t  ngx_http_spaces_reaper_name = ngx_string("reaper");
 
 
 ngx_int_t
@@ -77,6 +86,11 @@ ngx_http_spaces_reaper_start(ngx_http_spaces_main_conf_t *smcf)
     reaper->timer.log = ngx_cycle->log;
     reaper->timer.cancelable = 1;
 
+    reaper->reconcile = ngx_http_spaces_reconcile_create(smcf);
+    if (reaper->reconcile == NULL) {
+        return NGX_ERROR;
+    }
+
     ngx_add_timer(&reaper->timer, NGX_HTTP_SPACES_REAPER_PACE);
 
     return NGX_OK;
@@ -86,14 +100,13 @@ ngx_http_spaces_reaper_start(ngx_http_spaces_main_conf_t *smcf)
 static void
 ngx_http_spaces_reaper_handler(ngx_event_t *ev)
 {
-    ngx_str_t                     argv[7];
-    ngx_pool_t                   *pool;
     ngx_http_spaces_reaper_t     *reaper = ev->data;
     ngx_http_spaces_main_conf_t  *smcf;
 
     smcf = reaper->smcf;
 
-    ngx_add_timer(&reaper->timer, NGX_HTTP_SPACES_REAPER_PACE);
+    ngx_add_timer(&reaper->timer, NGX_HTTP_SPACES_REAPER_PACE
+                  + (ngx_msec_t) ngx_random() % NGX_HTTP_SPACES_REAPER_SPREAD);
 
     /* if the worker that had begun it is gone */
 
@@ -101,32 +114,20 @@ ngx_http_spaces_reaper_handler(ngx_event_t *ev)
         (void) ngx_http_spaces_recovery_start(smcf);
     }
 
-    if (!ngx_http_spaces_reaper_is_mine(reaper) || reaper->busy
+    if (!ngx_http_spaces_reaper_is_mine(reaper)
         || !ngx_http_spaces_redis_ready(smcf->redis))
     {
         return;
     }
 
-    pool = ngx_create_pool(2 * NGX_MAX_PATH, ngx_cycle->log);
-    if (pool == NULL) {
-        return;
+    if (smcf->zone->sh->recovered) {
+        ngx_http_spaces_reconcile_run(reaper->reconcile);
     }
 
-    ngx_str_set(&argv[0], "ZRANGEBYSCORE");
-    argv[1] = ngx_http_spaces_redis_key(smcf, pool, "due:%V", &smcf->node);
-    ngx_str_set(&argv[2], "-inf");
-    argv[3] = ngx_http_spaces_number(pool, ngx_http_spaces_now() / 1000);
-    ngx_str_set(&argv[4], "LIMIT");
-    ngx_str_set(&argv[5], "0");
-    argv[6] = ngx_http_spaces_number(pool, NGX_HTTP_SPACES_REAPER_BATCH);
-
-    if (ngx_http_spaces_redis_command(smcf->redis, 7, argv,
-                                      ngx_http_spaces_reaper_list, reaper))
-    {
-        reaper->busy++;
+    if (reaper->busy == 0) {
+        ngx_http_spaces_reaper_orphans(reaper);
+        ngx_http_spaces_reaper_ask(reaper);
     }
-
-    ngx_destroy_pool(pool);
 }
 
 
@@ -157,6 +158,66 @@ ngx_http_spaces_reaper_is_mine(ngx_http_spaces_reaper_t *reaper)
 }
 
 
+/* one whose worker died in the middle of a move */
+
+static void
+ngx_http_spaces_reaper_orphans(ngx_http_spaces_reaper_t *reaper)
+{
+    u_char                        id[NGX_HTTP_SPACES_ID_LEN];
+    ngx_http_spaces_space_t       space;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    smcf = reaper->smcf;
+
+    if (ngx_http_spaces_zone_orphan(smcf->zone, id) != NGX_OK) {
+        return;
+    }
+
+    ngx_memzero(&space, sizeof(ngx_http_spaces_space_t));
+    space.id.data = id;
+    space.id.len = NGX_HTTP_SPACES_ID_LEN;
+
+    (void) ngx_http_spaces_move(smcf, ngx_http_spaces_move_settle, &space,
+                                NULL, NULL, NULL, NULL);
+}
+
+
+static void
+ngx_http_spaces_reaper_ask(ngx_http_spaces_reaper_t *reaper)
+{
+    ngx_str_t                     argv[7];
+    ngx_pool_t                   *pool;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    smcf = reaper->smcf;
+
+    reaper->full = 0;
+    reaper->done = 0;
+
+    pool = ngx_create_pool(2 * NGX_MAX_PATH, ngx_cycle->log);
+    if (pool == NULL) {
+        return;
+    }
+
+    ngx_str_set(&argv[0], "ZRANGEBYSCORE");
+    argv[1] = ngx_http_spaces_redis_key(smcf, pool, "due:%V", &smcf->node);
+    ngx_str_set(&argv[2], "-inf");
+    argv[3] = ngx_http_spaces_number(pool, ngx_http_spaces_now() / 1000);
+    ngx_str_set(&argv[4], "LIMIT");
+    ngx_str_set(&argv[5], "0");
+    argv[6] = ngx_http_spaces_number(pool, NGX_HTTP_SPACES_REAPER_BATCH);
+
+    if (argv[1].data && argv[3].data && argv[6].data
+        && ngx_http_spaces_redis_command(smcf->redis, 7, argv,
+                                         ngx_http_spaces_reaper_list, reaper))
+    {
+        reaper->busy++;
+    }
+
+    ngx_destroy_pool(pool);
+}
+
+
 static void
 ngx_http_spaces_reaper_list(void *data, redisReply *reply)
 {
@@ -173,6 +234,8 @@ ngx_http_spaces_reaper_list(void *data, redisReply *reply)
     if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
         return;
     }
+
+    reaper->full = (reply->elements == NGX_HTTP_SPACES_REAPER_BATCH);
 
     for (i = 0; i < reply->elements; i++) {
 
@@ -222,52 +285,32 @@ ngx_http_spaces_reaper_list(void *data, redisReply *reply)
 static void
 ngx_http_spaces_reaper_space(void *data, redisReply *reply)
 {
-    ngx_str_t              *path;
     ngx_http_spaces_due_t  *due = data;
 
     if (reply == NULL) {
-        ngx_http_spaces_reaper_done(due);
+        ngx_http_spaces_reaper_close(due);
         return;
     }
 
     due->space = ngx_http_spaces_store_space(reply, due->pool);
 
+    if (due->space) {
+        ngx_http_spaces_reaper_decide(due);
+        return;
+    }
+
+    /* an id that nothing is known of */
+
+    due->space = ngx_pcalloc(due->pool, sizeof(ngx_http_spaces_space_t));
+
     if (due->space == NULL) {
-
-        /* an id that nothing is known of */
-
-        due->space = ngx_pcalloc(due->pool, sizeof(ngx_http_spaces_space_t));
-
-        if (due->space) {
-            due->space->id = due->id;
-            ngx_http_spaces_reaper_forget(due);
-
-        } else {
-            ngx_http_spaces_reaper_done(due);
-        }
-
+        ngx_http_spaces_reaper_close(due);
         return;
     }
 
-    path = &due->reaper->smcf->path;
+    due->space->id = due->id;
 
-    due->recording = (char *) ngx_http_spaces_recording_path(path, &due->id,
-                                                  ".opus", due->pool).data;
-    due->recording_json = (char *) ngx_http_spaces_recording_path(path,
-                                       &due->id, ".json", due->pool).data;
-    due->held = (char *) ngx_http_spaces_held_path(path, &due->id, ".opus",
-                                                   due->pool).data;
-    due->held_json = (char *) ngx_http_spaces_held_path(path, &due->id,
-                                                  ".json", due->pool).data;
-
-    if (due->recording == NULL || due->recording_json == NULL
-        || due->held == NULL || due->held_json == NULL)
-    {
-        ngx_http_spaces_reaper_done(due);
-        return;
-    }
-
-    ngx_http_spaces_reaper_decide(due);
+    ngx_http_spaces_reaper_forget(due);
 }
 
 
@@ -283,7 +326,7 @@ ngx_http_spaces_reaper_decide(ngx_http_spaces_due_t *due)
         == NGX_OK)
     {
         /* it lives, and will set its own date */
-        ngx_http_spaces_reaper_done(due);
+        ngx_http_spaces_reaper_close(due);
         return;
     }
 
@@ -295,13 +338,16 @@ ngx_http_spaces_reaper_decide(ngx_http_spaces_due_t *due)
     switch (space->recording) {
 
     case NGX_HTTP_SPACES_AVAILABLE:
-        ngx_http_spaces_reaper_expire(due);
+        space->recording = NGX_HTTP_SPACES_EXPIRED;
+        space->held_at = space->expires_at;
+        space->hold_until = space->expires_at + space->hold * 1000;
+
+        ngx_http_spaces_reaper_hold(due);
         return;
 
     case NGX_HTTP_SPACES_DELETED:
     case NGX_HTTP_SPACES_EXPIRED:
-        ngx_http_spaces_reaper_files(due, ngx_http_spaces_reaper_purge_task,
-                                     ngx_http_spaces_reaper_purged);
+        ngx_http_spaces_reaper_purge(due);
         return;
 
     default: /* never recorded, or never begun */
@@ -315,150 +361,20 @@ ngx_http_spaces_reaper_decide(ngx_http_spaces_due_t *due)
 static void
 ngx_http_spaces_reaper_end(ngx_http_spaces_due_t *due)
 {
-    due->space->state = NGX_HTTP_SPACES_ENDED;
-    due->space->recording = NGX_HTTP_SPACES_NONE;
-    due->space->ended_at = ngx_http_spaces_now();
-    due->space->expires_at = due->space->ended_at
-                             + due->space->replay_ttl * 1000;
-
-    ngx_http_spaces_reaper_save(due);
-}
-
-
-static void
-ngx_http_spaces_reaper_expire(ngx_http_spaces_due_t *due)
-{
     ngx_http_spaces_space_t  *space;
 
     space = due->space;
 
-    space->recording = NGX_HTTP_SPACES_EXPIRED;
-    space->hold_until = space->expires_at + space->hold * 1000;
+    space->state = NGX_HTTP_SPACES_ENDED;
+    space->recording = NGX_HTTP_SPACES_NONE;
+    space->ended_at = ngx_http_spaces_now();
+    space->expires_at = space->ended_at + space->replay_ttl * 1000;
 
-    due->document = ngx_http_spaces_space_document(space, due->pool);
-
-    if (due->document.data == NULL) {
-        ngx_http_spaces_reaper_done(due);
-        return;
-    }
-
-    ngx_http_spaces_reaper_files(due, ngx_http_spaces_reaper_expire_task,
-                                 ngx_http_spaces_reaper_expired);
-}
-
-
-static void
-ngx_http_spaces_reaper_files(ngx_http_spaces_due_t *due,
-    void (*handler)(void *data, ngx_log_t *log), void (*done)(ngx_event_t *))
-{
-    ngx_thread_task_t  *task;
-
-    /* the thread finds its Space through the task's context */
-
-    task = ngx_thread_task_alloc(due->pool, 0);
-    if (task == NULL) {
-        ngx_http_spaces_reaper_done(due);
-        return;
-    }
-
-    task->ctx = due;
-    task->handler = handler;
-    task->event.handler = done;
-    task->event.data = due;
-
-    if (ngx_thread_task_post(due->reaper->smcf->thread_pool, task) != NGX_OK) {
-        ngx_http_spaces_reaper_done(due);
-    }
-}
-
-
-static void
-ngx_http_spaces_reaper_expire_task(void *data, ngx_log_t *log)
-{
-    ngx_http_spaces_due_t  *due = data;
-
-    if (ngx_http_spaces_write_file(due->held_json, due->document.data,
-                                   due->document.len)
-        != NGX_OK)
-    {
-        due->err = ngx_errno;
-        due->failed = "writing of held/<id>.json";
-        return;
-    }
-
-    if (ngx_http_spaces_move_file(due->recording, due->held) != NGX_OK) {
-        due->err = ngx_errno;
-
-        if (due->err != NGX_ENOENT) {
-            due->failed = "move to held/<id>.opus";
-            return;
-        }
-
-        /* somebody took the file away: there is nothing to hold */
-
-        due->err = 0;
-    }
-
-    (void) unlink(due->recording_json);
-
-    ngx_http_spaces_sync_folder(due->held);
-    ngx_http_spaces_sync_folder(due->recording);
-}
-
-
-static void
-ngx_http_spaces_reaper_purge_task(void *data, ngx_log_t *log)
-{
-    ngx_http_spaces_due_t  *due = data;
-
-    if (unlink(due->held) == -1 && ngx_errno != NGX_ENOENT) {
-        due->err = ngx_errno;
-        due->failed = "removal of held/<id>.opus";
-        return;
-    }
-
-    (void) unlink(due->held_json);
-
-    ngx_http_spaces_sync_folder(due->held);
-}
-
-
-static void
-ngx_http_spaces_reaper_expired(ngx_event_t *ev)
-{
-    ngx_http_spaces_due_t  *due = ev->data;
-
-    if (due->failed) {
-        ngx_http_spaces_reaper_done(due);
-        return;
-    }
-
-    ngx_http_spaces_reaper_save(due);
-}
-
-
-static void
-ngx_http_spaces_reaper_purged(ngx_event_t *ev)
-{
-    ngx_http_spaces_due_t  *due = ev->data;
-
-    if (due->failed) {
-        ngx_http_spaces_reaper_done(due);
-        return;
-    }
-
-    ngx_http_spaces_reaper_forget(due);
-}
-
-
-static void
-ngx_http_spaces_reaper_save(ngx_http_spaces_due_t *due)
-{
-    if (ngx_http_spaces_store_save(due->reaper->smcf, due->space,
+    if (ngx_http_spaces_store_save(due->reaper->smcf, space,
                                    ngx_http_spaces_reaper_saved, due)
         != NGX_OK)
     {
-        ngx_http_spaces_reaper_done(due);
+        ngx_http_spaces_reaper_close(due);
     }
 }
 
@@ -466,7 +382,99 @@ ngx_http_spaces_reaper_save(ngx_http_spaces_due_t *due)
 static void
 ngx_http_spaces_reaper_saved(void *data, ngx_uint_t ok)
 {
-    ngx_http_spaces_reaper_done(data);
+    ngx_http_spaces_due_t  *due = data;
+
+    due->reaper->done += ok;
+
+    ngx_http_spaces_reaper_close(due);
+}
+
+
+static void
+ngx_http_spaces_reaper_hold(ngx_http_spaces_due_t *due)
+{
+    const char  *action;
+
+    action = due->space->recording == NGX_HTTP_SPACES_EXPIRED ? "expire"
+                                                              : "delete";
+
+    if (ngx_http_spaces_move(due->reaper->smcf, ngx_http_spaces_move_hold,
+                             due->space, action,
+                             &ngx_http_spaces_reaper_name,
+                             ngx_http_spaces_reaper_held, due)
+        == NULL)
+    {
+        ngx_http_spaces_reaper_close(due);
+    }
+}
+
+
+static void
+ngx_http_spaces_reaper_held(void *data, ngx_int_t rc,
+    ngx_http_spaces_space_t *space)
+{
+    ngx_http_spaces_due_t  *due = data;
+
+    if (rc == NGX_DECLINED) {
+
+        /* somebody took the file away: there is nothing to hold */
+
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "space %V: its recording was to be held, but isn't "
+                      "there any more under \"%V\"", &due->id,
+                      &due->reaper->smcf->path);
+
+        ngx_http_spaces_reaper_forget(due);
+        return;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_spaces_reaper_again(due);
+        return;
+    }
+
+    due->reaper->done++;
+
+    ngx_http_spaces_reaper_close(due);
+}
+
+
+static void
+ngx_http_spaces_reaper_purge(ngx_http_spaces_due_t *due)
+{
+    if (ngx_http_spaces_move(due->reaper->smcf, ngx_http_spaces_move_purge,
+                             due->space, "purge",
+                             &ngx_http_spaces_reaper_name,
+                             ngx_http_spaces_reaper_purged, due)
+        == NULL)
+    {
+        ngx_http_spaces_reaper_close(due);
+    }
+}
+
+
+static void
+ngx_http_spaces_reaper_purged(void *data, ngx_int_t rc,
+    ngx_http_spaces_space_t *space)
+{
+    ngx_http_spaces_due_t  *due = data;
+
+    if (rc == NGX_DECLINED) {
+
+        /* Redis had been told of a hold that was never made */
+
+        ngx_http_spaces_reaper_hold(due);
+        return;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_spaces_reaper_again(due);
+        return;
+    }
+
+    due->reaper->done++;
+
+    ngx_http_spaces_reaper_close(due);
 }
 
 
@@ -484,11 +492,11 @@ ngx_http_spaces_reaper_forget(ngx_http_spaces_due_t *due)
         || ngx_http_spaces_store_add_removal(smcf, commands, due->space)
            != NGX_OK
         || ngx_http_spaces_redis_transaction(smcf->redis, commands,
-                                          ngx_http_spaces_reaper_forgotten,
-                                          due)
+                                           ngx_http_spaces_reaper_forgotten,
+                                           due)
            == NULL)
     {
-        ngx_http_spaces_reaper_done(due);
+        ngx_http_spaces_reaper_close(due);
     }
 }
 
@@ -499,22 +507,69 @@ ngx_http_spaces_reaper_forgotten(void *data, redisReply *reply)
     ngx_http_spaces_due_t  *due = data;
 
     ngx_http_spaces_store_changed(due->reaper->smcf, &due->id);
-    ngx_http_spaces_reaper_done(due);
+
+    if (reply) {
+        due->reaper->done++;
+    }
+
+    ngx_http_spaces_reaper_close(due);
 }
 
 
-/* what failed is still due, and comes again */
+/* a disk that fails is not asked all the time, nor do others wait for it */
 
 static void
-ngx_http_spaces_reaper_done(ngx_http_spaces_due_t *due)
+ngx_http_spaces_reaper_again(ngx_http_spaces_due_t *due)
 {
-    if (due->failed) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, due->err,
-                      "space %V is due, but the %s failed under \"%V\"",
-                      &due->id, due->failed, &due->reaper->smcf->path);
-    }
+    ngx_str_t                     argv[5];
+    ngx_http_spaces_main_conf_t  *smcf;
 
-    due->reaper->busy--;
+    smcf = due->reaper->smcf;
+
+    ngx_str_set(&argv[0], "ZADD");
+    argv[1] = ngx_http_spaces_redis_key(smcf, due->pool, "due:%V",
+                                        &smcf->node);
+    ngx_str_set(&argv[2], "XX");
+    argv[3] = ngx_http_spaces_number(due->pool, ngx_http_spaces_now() / 1000
+                                              + NGX_HTTP_SPACES_REAPER_AGAIN);
+    argv[4] = due->id;
+
+    if (argv[1].data == NULL || argv[3].data == NULL
+        || ngx_http_spaces_redis_command(smcf->redis, 5, argv,
+                                         ngx_http_spaces_reaper_put_off, due)
+           == NULL)
+    {
+        ngx_http_spaces_reaper_close(due);
+    }
+}
+
+
+static void
+ngx_http_spaces_reaper_put_off(void *data, redisReply *reply)
+{
+    ngx_http_spaces_reaper_close(data);
+}
+
+
+/* what isn't done is still due, and comes again */
+
+static void
+ngx_http_spaces_reaper_close(ngx_http_spaces_due_t *due)
+{
+    ngx_http_spaces_reaper_t  *reaper;
+
+    reaper = due->reaper;
 
     ngx_destroy_pool(due->pool);
+
+    if (--reaper->busy == 0 && reaper->full && reaper->done && !ngx_exiting) {
+
+        /* days of downtime are caught up with without a pause */
+
+        if (reaper->timer.timer_set) {
+            ngx_del_timer(&reaper->timer);
+        }
+
+        ngx_add_timer(&reaper->timer, 1);
+    }
 }

@@ -50,15 +50,6 @@ typedef struct {
 } ngx_http_spaces_recorder_task_t;
 
 
-typedef struct {
-    ngx_pool_t                    *pool;
-    char                          *name;
-    char                          *audio;
-    ngx_str_t                      document;
-    ngx_err_t                      err;
-} ngx_http_spaces_amend_t;
-
-
 struct ngx_http_spaces_recorder_s {
     ngx_http_spaces_room_t        *room;
     ngx_http_spaces_main_conf_t   *smcf;
@@ -90,8 +81,6 @@ static void ngx_http_spaces_recorder_forget_task(void *data, ngx_log_t *log);
 
 static ngx_int_t ngx_http_spaces_recorder_repair(
     ngx_http_spaces_recorder_task_t *t);
-static void ngx_http_spaces_amend_task(void *data, ngx_log_t *log);
-static void ngx_http_spaces_amend_done(ngx_event_t *ev);
 
 static ngx_inline void
 ngx_http_spaces_recorder_error(ngx_http_spaces_recorder_task_t *t,
@@ -648,81 +637,4 @@ ngx_http_spaces_recorder_forget_task(void *data, ngx_log_t *log)
     (void) unlink(t->live_json);
 
     ngx_http_spaces_sync_folder(t->live);
-}
-
-
-void
-ngx_http_spaces_recorder_amend(ngx_http_spaces_main_conf_t *smcf,
-    ngx_http_spaces_space_t *space)
-{
-    ngx_pool_t               *pool;
-    ngx_thread_task_t        *task;
-    ngx_http_spaces_amend_t  *amend;
-
-    pool = ngx_create_pool(NGX_HTTP_SPACES_DOCUMENT, ngx_cycle->log);
-    if (pool == NULL) {
-        return;
-    }
-
-    task = ngx_thread_task_alloc(pool, sizeof(ngx_http_spaces_amend_t));
-    if (task == NULL) {
-        ngx_destroy_pool(pool);
-        return;
-    }
-
-    amend = task->ctx;
-    amend->pool = pool;
-    amend->document = ngx_http_spaces_space_document(space, pool);
-    amend->name = (char *) ngx_http_spaces_recording_path(&smcf->path,
-                                                          &space->id, ".json",
-                                                          pool).data;
-
-    amend->audio = (char *) ngx_http_spaces_recording_path(&smcf->path,
-                                                           &space->id,
-                                                           ".opus", pool).data;
-
-    task->handler = ngx_http_spaces_amend_task;
-    task->event.handler = ngx_http_spaces_amend_done;
-    task->event.data = amend;
-
-    if (amend->document.data == NULL || amend->name == NULL
-        || amend->audio == NULL
-        || ngx_thread_task_post(smcf->thread_pool, task) != NGX_OK)
-    {
-        ngx_destroy_pool(pool);
-    }
-}
-
-
-static void
-ngx_http_spaces_amend_task(void *data, ngx_log_t *log)
-{
-    ngx_http_spaces_amend_t  *amend = data;
-
-    if (access(amend->audio, F_OK) == -1) {
-        /* it has expired meanwhile, and its description with it */
-        return;
-    }
-
-    if (ngx_http_spaces_write_file(amend->name, amend->document.data,
-                                   amend->document.len)
-        != NGX_OK)
-    {
-        amend->err = ngx_errno;
-    }
-}
-
-
-static void
-ngx_http_spaces_amend_done(ngx_event_t *ev)
-{
-    ngx_http_spaces_amend_t  *amend = ev->data;
-
-    if (amend->err) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, amend->err,
-                      "writing \"%s\" failed: Redis knows better than the "
-                      "disk now", amend->name);
-    }
-
-    ngx_destroy_pool(amend->pool);
 }

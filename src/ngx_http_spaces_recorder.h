@@ -70,9 +70,5 @@ void ngx_http_spaces_recorder_leave(ngx_http_spaces_recorder_t *rec);
 /* closes the file; to be called when idle */
 void ngx_http_spaces_recorder_free(ngx_http_spaces_recorder_t *rec);
 
-/* rewrites the document beside a recording, in its own time */
-void ngx_http_spaces_recorder_amend(ngx_http_spaces_main_conf_t *smcf,
-    ngx_http_spaces_space_t *space);
-
 
 #endif /* _NGX_HTTP_SPACES_RECORDER_H_INCLUDED_ */

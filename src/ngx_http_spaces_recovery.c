@@ -59,6 +59,8 @@ typedef struct {
 
 
 static void ngx_http_spaces_recovery_task(void *data, ngx_log_t *log);
+static void ngx_http_spaces_recovery_orphan(ngx_http_spaces_recovery_t *rec,
+    int dir, char *name, ngx_log_t *log);
 static void ngx_http_spaces_recovery_look(ngx_http_spaces_recovery_t *rec,
     ngx_pool_t *pool, ngx_str_t *id);
 static ngx_int_t ngx_http_spaces_recovery_mend(ngx_http_spaces_found_t *found,
@@ -143,9 +145,18 @@ ngx_http_spaces_recovery_task(void *data, ngx_log_t *log)
         id.len = NGX_HTTP_SPACES_ID_LEN;
 
         if (len != NGX_HTTP_SPACES_ID_LEN + sizeof(".json") - 1
-            || ngx_strcmp(entry->d_name + id.len, ".json") != 0
             || !ngx_http_spaces_valid_id(&id))
         {
+            continue;
+        }
+
+        if (ngx_strcmp(entry->d_name + id.len, ".opus") == 0) {
+            ngx_http_spaces_recovery_orphan(rec, dirfd(dir), entry->d_name,
+                                            log);
+            continue;
+        }
+
+        if (ngx_strcmp(entry->d_name + id.len, ".json") != 0) {
             continue;
         }
 
@@ -160,6 +171,40 @@ ngx_http_spaces_recovery_task(void *data, ngx_log_t *log)
     }
 
     (void) closedir(dir);
+}
+
+
+/* audio without a description: a beginning that was cut short, or a riddle */
+
+static void
+ngx_http_spaces_recovery_orphan(ngx_http_spaces_recovery_t *rec, int dir,
+    char *name, ngx_log_t *log)
+{
+    char                          path[NGX_MAX_PATH];
+    ngx_str_t                     id;
+    ngx_http_spaces_found_t       found;
+    ngx_http_spaces_room_info_t   info;
+
+    id.data = (u_char *) name;
+    id.len = NGX_HTTP_SPACES_ID_LEN;
+
+    (void) snprintf(path, sizeof(path), "%.20s.json", name);
+
+    if (faccessat(dir, path, F_OK, 0) == 0
+        || ngx_http_spaces_zone_info(rec->smcf->zone, &id, &info) == NGX_OK)
+    {
+        return;
+    }
+
+    ngx_sprintf((u_char *) path, "%V/live/%s%Z", &rec->smcf->path, name);
+
+    ngx_memzero(&found.tail, sizeof(spaces_ogg_tail_t));
+
+    if (ngx_http_spaces_recovery_mend(&found, path) == NGX_OK) {
+        ngx_log_error(NGX_LOG_CRIT, log, 0,
+                      "nothing is known of \"%s\", which has audio: it is "
+                      "left as it is", path);
+    }
 }
 
 

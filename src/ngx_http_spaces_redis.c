@@ -45,6 +45,7 @@ struct ngx_http_spaces_redis_s {
 
     ngx_queue_t                      ops;          /* oldest first */
     ngx_event_t                      timeout;      /* of the oldest */
+    ngx_uint_t                       generation;   /* of its connection */
     unsigned                         closing:1;
 };
 
@@ -172,6 +173,13 @@ ngx_uint_t
 ngx_http_spaces_redis_ready(ngx_http_spaces_redis_t *redis)
 {
     return redis->commands.connected;
+}
+
+
+ngx_uint_t
+ngx_http_spaces_redis_generation(ngx_http_spaces_redis_t *redis)
+{
+    return redis->generation;
 }
 
 
@@ -450,9 +458,19 @@ ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *r, void *data)
     redisReply                  *reply = r;
     ngx_http_spaces_redis_op_t  *op = data;
 
+    ngx_uint_t                   demoted;
+    ngx_http_spaces_redis_t     *redis;
+
     ngx_queue_remove(&op->queue);
 
+    demoted = 0;
+
     if (reply && reply->type == REDIS_REPLY_ERROR) {
+
+        /* the name may lead to the one that took over by now */
+
+        demoted = (ngx_strncmp(reply->str, "READONLY", 8) == 0);
+
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "redis %V refused a command: %*s",
                       &op->redis->smcf->redis_conf.name,
@@ -468,7 +486,17 @@ ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *r, void *data)
         op->handler(op->data, reply);
     }
 
+    redis = op->redis;
+
     ngx_free(op);
+
+    if (demoted && redis->commands.ac == ac
+        && ngx_current_msec - redis->commands.attempted
+           > NGX_HTTP_SPACES_REDIS_MAX_PAUSE)
+    {
+        ngx_http_spaces_redis_lost(&redis->commands,
+                                   "it is a replica now, that takes no word");
+    }
 }
 
 
@@ -661,6 +689,7 @@ ngx_http_spaces_redis_on_greet(redisAsyncContext *ac, void *r, void *data)
         link->connected = 1;
         link->complained = 0;
         link->wait = NGX_HTTP_SPACES_REDIS_MIN_PAUSE;
+        link->redis->generation++;
 
         if (link->timeout.timer_set) {
             ngx_del_timer(&link->timeout);

@@ -68,6 +68,9 @@ void ngx_http_spaces_redis_cancel(ngx_http_spaces_redis_op_t *op);
 /* is it connected? */
 ngx_uint_t ngx_http_spaces_redis_ready(ngx_http_spaces_redis_t *redis);
 
+/* of the connection, that it is another: 0 before there was any */
+ngx_uint_t ngx_http_spaces_redis_generation(ngx_http_spaces_redis_t *redis);
+
 /* <prefix><format>; data is NULL without memory */
 ngx_str_t ngx_http_spaces_redis_key(ngx_http_spaces_main_conf_t *smcf,
     ngx_pool_t *pool, const char *format, ...);

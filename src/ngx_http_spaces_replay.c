@@ -9,9 +9,11 @@
 
 #include "ngx_http_spaces_handlers.h"
 #include "ngx_http_spaces_store.h"
+#include "ngx_http_spaces_transfer.h"
 
 
 static ngx_int_t ngx_http_spaces_replay_loaded(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_spaces_replay_allowed(ngx_http_request_t *r);
 static void ngx_http_spaces_replay_clear(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_replay_open(ngx_http_request_t *r,
     ngx_str_t *path, ngx_open_file_info_t *of);
@@ -48,6 +50,7 @@ static ngx_int_t
 ngx_http_spaces_replay_loaded(ngx_http_request_t *r)
 {
     ngx_int_t               rc;
+    ngx_str_t               path;
     ngx_http_spaces_ctx_t  *ctx;
 
     rc = ngx_http_spaces_require_hearing(r);
@@ -64,9 +67,52 @@ ngx_http_spaces_replay_loaded(ngx_http_request_t *r)
         return rc;
     }
 
-    return ngx_http_spaces_replay_send(r,
+    path = ngx_http_spaces_replay_path(r);
+    if (path.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_replay_send(r, &path,
                ctx->hash.len != 0
-               || ctx->space->visibility != NGX_HTTP_SPACES_PUBLIC);
+               || ctx->space->visibility != NGX_HTTP_SPACES_PUBLIC,
+               ngx_http_spaces_replay_allowed);
+}
+
+
+static ngx_uint_t
+ngx_http_spaces_replay_allowed(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    return ngx_http_spaces_may_see(ctx) && ngx_http_spaces_may_hear(ctx)
+           && ngx_http_spaces_is_available(ctx->space);
+}
+
+
+ngx_str_t
+ngx_http_spaces_replay_path(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    return ngx_http_spaces_recording_path(&smcf->path, &ctx->id, ".opus",
+                                          r->pool);
+}
+
+
+ngx_uint_t
+ngx_http_spaces_is_available(ngx_http_spaces_space_t *space)
+{
+    /* the day may have come before the file has been moved */
+
+    return space->state == NGX_HTTP_SPACES_ENDED
+           && space->recording == NGX_HTTP_SPACES_AVAILABLE
+           && space->expires_at > ngx_http_spaces_now();
 }
 
 
@@ -101,9 +147,7 @@ ngx_http_spaces_require_recording(ngx_http_request_t *r)
                                        "there is nothing to replay");
     }
 
-    /* the day has come, whether or not the file has been moved yet */
-
-    if (space->expires_at <= ngx_http_spaces_now()) {
+    if (!ngx_http_spaces_is_available(space)) {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_GONE_EXPIRED,
                                        "its time is over");
     }
@@ -113,26 +157,15 @@ ngx_http_spaces_require_recording(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_http_spaces_replay_send(ngx_http_request_t *r, ngx_uint_t shared)
+ngx_http_spaces_replay_send(ngx_http_request_t *r, ngx_str_t *path,
+    ngx_uint_t shared, ngx_http_spaces_allowed_pt allowed)
 {
-    ngx_int_t                     rc;
-    ngx_buf_t                    *b;
-    ngx_str_t                     path;
-    ngx_chain_t                   out;
-    ngx_open_file_info_t          of;
-    ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_main_conf_t  *smcf;
+    ngx_int_t              rc;
+    ngx_buf_t             *b;
+    ngx_chain_t            out;
+    ngx_open_file_info_t   of;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
-
-    path = ngx_http_spaces_recording_path(&smcf->path, &ctx->id, ".opus",
-                                          r->pool);
-    if (path.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_http_spaces_replay_open(r, &path, &of);
+    rc = ngx_http_spaces_replay_open(r, path, &of);
 
     if (rc != NGX_DECLINED) {
         return rc;
@@ -183,14 +216,22 @@ ngx_http_spaces_replay_send(ngx_http_request_t *r, ngx_uint_t shared)
     b->last_in_chain = 1;
 
     b->file->fd = of.fd;
-    b->file->name = path;
+    b->file->name = *path;
     b->file->log = r->connection->log;
     b->file->directio = of.is_directio;
 
     out.buf = b;
     out.next = NULL;
 
-    return ngx_http_output_filter(r, &out);
+    rc = ngx_http_output_filter(r, &out);
+
+    if (rc == NGX_AGAIN
+        && ngx_http_spaces_transfer_watch(r, allowed) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return rc;
 }
 
 

@@ -424,6 +424,7 @@ ngx_http_spaces_owned_create(ngx_http_spaces_main_conf_t *smcf,
 
     owned->room = room;
     owned->smcf = smcf;
+    owned->resave = smcf->zone->sh->resave;
 
     spaces_playout_init(&owned->playout, (unsigned) room->nspeakers);
 
@@ -837,7 +838,7 @@ ngx_http_spaces_owned_played(ngx_http_spaces_owned_t *owned)
         }
     }
 
-    if (room->dirty) {
+    if (room->dirty || owned->resave != owned->smcf->zone->sh->resave) {
         room->dirty = 0;
         owned->unsaved = 1;
     }

@@ -201,10 +201,13 @@ ngx_http_spaces_owned_ended(ngx_http_spaces_owned_t *owned, int64_t now)
 
     if (room->state == NGX_HTTP_SPACES_ROOM_ENDED) {
 
-        if (room->dirty) {
+        if (room->dirty || owned->resave != owned->smcf->zone->sh->resave) {
+
+            /* nobody moves the recording before this is through */
+
+            room->saved = 0;
             room->dirty = 0;
-            ngx_http_spaces_owned_save(owned);
-            return;
+            owned->tried = 0;
         }
 
         if (!room->saved) {
@@ -285,6 +288,7 @@ ngx_http_spaces_owned_save(ngx_http_spaces_owned_t *owned)
            == NGX_OK)
     {
         owned->saving = 1;
+        owned->resave = owned->smcf->zone->sh->resave;
         owned->saving_end = (owned->room->state
                              == NGX_HTTP_SPACES_ROOM_ENDED);
         owned->unsaved = 0;

@@ -10,6 +10,8 @@
 #include "ngx_http_spaces_store.h"
 
 
+static ngx_uint_t ngx_http_spaces_share_is_link(ngx_http_spaces_ctx_t *ctx);
+static ngx_uint_t ngx_http_spaces_share_allowed(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_share_loaded(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_spaces_share_ends(ngx_http_request_t *r,
     ngx_str_t *token, const char *tail);
@@ -63,15 +65,14 @@ static ngx_int_t
 ngx_http_spaces_share_loaded(ngx_http_request_t *r)
 {
     ngx_int_t               rc;
+    ngx_str_t               path;
     ngx_http_spaces_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
     /* the token of a host opens no link: it would be one to do all with */
 
-    if (ctx->token == NULL || ctx->token->kind != NGX_HTTP_SPACES_SHARE
-        || ctx->space == NULL)
-    {
+    if (!ngx_http_spaces_share_is_link(ctx)) {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_FOUND,
                                        "this link was revoked, has expired, "
                                        "or never was one");
@@ -84,7 +85,13 @@ ngx_http_spaces_share_loaded(ngx_http_request_t *r)
     }
 
     if (ngx_http_spaces_share_ends(r, &ctx->target, "/audio")) {
-        return ngx_http_spaces_replay_send(r, 1);
+        path = ngx_http_spaces_replay_path(r);
+        if (path.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_spaces_replay_send(r, &path, 1,
+                                           ngx_http_spaces_share_allowed);
     }
 
     if (ngx_http_spaces_share_ends(r, &ctx->target, "")) {
@@ -93,6 +100,26 @@ ngx_http_spaces_share_loaded(ngx_http_request_t *r)
 
     return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_FOUND,
                                    "a link has no such part");
+}
+
+
+static ngx_uint_t
+ngx_http_spaces_share_is_link(ngx_http_spaces_ctx_t *ctx)
+{
+    return ctx->token && ctx->token->kind == NGX_HTTP_SPACES_SHARE
+           && ctx->space;
+}
+
+
+static ngx_uint_t
+ngx_http_spaces_share_allowed(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    return ngx_http_spaces_share_is_link(ctx)
+           && ngx_http_spaces_is_available(ctx->space);
 }
 
 

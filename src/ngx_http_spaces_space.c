@@ -88,6 +88,7 @@ static ngx_http_spaces_field_t  ngx_http_spaces_fields[] = {
     ngx_http_spaces_int(started_at),
     ngx_http_spaces_int(ended_at),
     ngx_http_spaces_int(expires_at),
+    ngx_http_spaces_int(held_at),
     ngx_http_spaces_int(hold_until),
     ngx_http_spaces_int(duration),
     ngx_http_spaces_int(bytes),
@@ -418,6 +419,24 @@ ngx_http_spaces_space_json(ngx_http_spaces_space_t *space, json_t *speakers,
 
 
 json_t *
+ngx_http_spaces_review_json(ngx_http_spaces_space_t *space)
+{
+    json_t  *json;
+
+    json = ngx_http_spaces_space_json(space, json_array(), 1);
+
+    (void) json_object_set_new(json, "held_at",
+                               ngx_http_spaces_json_time(space->held_at));
+    (void) json_object_set_new(json, "reason",
+             ngx_http_spaces_json_string(
+                           &ngx_http_spaces_recordings[space->recording]));
+    (void) json_object_set_new(json, "hold_until",
+                               ngx_http_spaces_json_time(space->hold_until));
+    return json;
+}
+
+
+json_t *
 ngx_http_spaces_space_topics(ngx_http_spaces_space_t *space)
 {
     json_t  *topics;
@@ -471,6 +490,34 @@ ngx_http_spaces_json_string(ngx_str_t *s)
     json = json_stringn(s->len ? (char *) s->data : "", s->len);
 
     return json ? json : json_null();
+}
+
+
+ngx_int_t
+ngx_http_spaces_space_paths(ngx_str_t *path, ngx_str_t *id, ngx_pool_t *pool,
+    ngx_http_spaces_paths_t *paths)
+{
+    paths->live = (char *) ngx_http_spaces_live_path(path, id, ".opus",
+                                                     pool).data;
+    paths->live_json = (char *) ngx_http_spaces_live_path(path, id, ".json",
+                                                          pool).data;
+    paths->recording = (char *) ngx_http_spaces_recording_path(path, id,
+                                                      ".opus", pool).data;
+    paths->recording_json = (char *) ngx_http_spaces_recording_path(path, id,
+                                                      ".json", pool).data;
+    paths->held = (char *) ngx_http_spaces_held_path(path, id, ".opus",
+                                                     pool).data;
+    paths->held_json = (char *) ngx_http_spaces_held_path(path, id, ".json",
+                                                          pool).data;
+
+    if (paths->live == NULL || paths->live_json == NULL
+        || paths->recording == NULL || paths->recording_json == NULL
+        || paths->held == NULL || paths->held_json == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 

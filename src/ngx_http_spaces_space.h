@@ -58,6 +58,7 @@ typedef struct {
     int64_t      started_at;
     int64_t      ended_at;
     int64_t      expires_at;
+    int64_t      held_at;          /* 0: it is not held */
     int64_t      hold_until;
     int64_t      duration;         /* ms */
     int64_t      bytes;
@@ -75,6 +76,12 @@ typedef struct {
     int64_t      bitrate;          /* of the mix, bit/s */
     int64_t      channels;
 } ngx_http_spaces_space_t;
+
+
+/* its audio is there for review alone */
+#define ngx_http_spaces_is_held(space)                                        \
+    ((space)->recording == NGX_HTTP_SPACES_DELETED                            \
+     || (space)->recording == NGX_HTTP_SPACES_EXPIRED)
 
 
 /* how the name of a state, a recording or a visibility is spelt */
@@ -116,6 +123,9 @@ ngx_http_spaces_space_t *ngx_http_spaces_space_parse(ngx_str_t *document,
 json_t *ngx_http_spaces_space_json(ngx_http_spaces_space_t *space,
     json_t *speakers, ngx_uint_t for_host);
 
+/* likewise of one that is held, with what a moderator is told of that */
+json_t *ngx_http_spaces_review_json(ngx_http_spaces_space_t *space);
+
 /* a time, ms, as RFC 3339; null for 0 */
 json_t *ngx_http_spaces_json_time(int64_t ms);
 
@@ -124,6 +134,22 @@ json_t *ngx_http_spaces_json_string(ngx_str_t *s);
 
 /* the topics as an array, never NULL but without memory */
 json_t *ngx_http_spaces_space_topics(ngx_http_spaces_space_t *space);
+
+/* where its files are or may be, zero-terminated */
+
+typedef struct {
+    char        *live;
+    char        *live_json;
+    char        *recording;
+    char        *recording_json;
+    char        *held;
+    char        *held_json;
+} ngx_http_spaces_paths_t;
+
+
+/* NGX_ERROR without memory */
+ngx_int_t ngx_http_spaces_space_paths(ngx_str_t *path, ngx_str_t *id,
+    ngx_pool_t *pool, ngx_http_spaces_paths_t *paths);
 
 /* <path>/live/<id><suffix>, zero-terminated; data is NULL on error */
 ngx_str_t ngx_http_spaces_live_path(ngx_str_t *path, ngx_str_t *id,

@@ -251,7 +251,9 @@ ngx_http_spaces_loaded(ngx_http_request_t *r)
 
     /* what is cached is for reading; who may change it has asked for fresh */
 
-    if (ctx->space && (ctx->fresh || smcf->zone->sh->nrooms)) {
+    if (ctx->space && (ctx->fresh || smcf->zone->sh->nrooms
+                       || smcf->zone->sh->nclaims))
+    {
         space = ngx_palloc(r->pool, sizeof(ngx_http_spaces_space_t));
         if (space == NULL) {
             return NGX_ERROR;
@@ -574,6 +576,7 @@ ngx_http_spaces_number(ngx_pool_t *pool, int64_t n)
 
 
 static ngx_str_t  ngx_http_spaces_del = ngx_string("DEL");
+static ngx_str_t  ngx_http_spaces_xadd = ngx_string("XADD");
 static ngx_str_t  ngx_http_spaces_hset = ngx_string("HSET");
 static ngx_str_t  ngx_http_spaces_sadd = ngx_string("SADD");
 static ngx_str_t  ngx_http_spaces_zadd = ngx_string("ZADD");
@@ -693,12 +696,27 @@ ngx_http_spaces_store_add_labels(ngx_http_spaces_main_conf_t *smcf,
 }
 
 
+/* those that moderators are shown */
+
+static ngx_int_t
+ngx_http_spaces_store_held(ngx_http_spaces_main_conf_t *smcf,
+    ngx_array_t *commands, ngx_http_spaces_space_t *space, ngx_uint_t in)
+{
+    ngx_str_t  key;
+
+    key = ngx_http_spaces_redis_key(smcf, commands->pool, "held");
+
+    return ngx_http_spaces_store_index(smcf, commands, space,
+                                       in && ngx_http_spaces_is_held(space),
+                                       &key);
+}
+
+
 ngx_uint_t
 ngx_http_spaces_store_is_listed(ngx_http_spaces_space_t *space)
 {
     return space->visibility != NGX_HTTP_SPACES_UNLISTED
-           && space->recording != NGX_HTTP_SPACES_DELETED
-           && space->recording != NGX_HTTP_SPACES_EXPIRED;
+           && !ngx_http_spaces_is_held(space);
 }
 
 
@@ -742,6 +760,7 @@ ngx_http_spaces_store_add_space(ngx_http_spaces_main_conf_t *smcf,
     listed = ngx_http_spaces_store_is_listed(space);
 
     if (ngx_http_spaces_store_states(smcf, commands, space, listed) != NGX_OK
+        || ngx_http_spaces_store_held(smcf, commands, space, 1) != NGX_OK
         || ngx_http_spaces_store_add_labels(smcf, commands, space, listed)
            != NGX_OK)
     {
@@ -842,6 +861,38 @@ ngx_http_spaces_store_add_changed(ngx_http_spaces_main_conf_t *smcf,
 
 
 ngx_int_t
+ngx_http_spaces_store_add_audit(ngx_http_spaces_main_conf_t *smcf,
+    ngx_array_t *commands, ngx_str_t *id, ngx_str_t *action, ngx_str_t *by)
+{
+    ngx_str_t    key, at;
+    ngx_pool_t  *pool;
+
+    static ngx_str_t  any = ngx_string("*");
+    static ngx_str_t  at_field = ngx_string("at");
+    static ngx_str_t  action_field = ngx_string("action");
+    static ngx_str_t  space_field = ngx_string("space");
+    static ngx_str_t  by_field = ngx_string("by");
+    static ngx_str_t  node_field = ngx_string("node");
+
+    pool = commands->pool;
+
+    key = ngx_http_spaces_redis_key(smcf, pool, "audit");
+    at = ngx_http_spaces_number(pool, ngx_http_spaces_now());
+
+    if (key.data == NULL || at.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_spaces_add(13, &ngx_http_spaces_xadd, &key, &any,
+                        &at_field, &at, &action_field, action,
+                        &space_field, id, &by_field, by,
+                        &node_field, &smcf->node);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
 ngx_http_spaces_store_add_removal(ngx_http_spaces_main_conf_t *smcf,
     ngx_array_t *commands, ngx_http_spaces_space_t *space)
 {
@@ -856,6 +907,7 @@ ngx_http_spaces_store_add_removal(ngx_http_spaces_main_conf_t *smcf,
 
     if (key.data == NULL || set.data == NULL || due.data == NULL
         || ngx_http_spaces_store_states(smcf, commands, space, 0) != NGX_OK
+        || ngx_http_spaces_store_held(smcf, commands, space, 0) != NGX_OK
         || ngx_http_spaces_store_add_labels(smcf, commands, space, 0)
            != NGX_OK)
     {

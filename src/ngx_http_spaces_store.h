@@ -62,6 +62,10 @@ ngx_int_t ngx_http_spaces_store_add_token(ngx_http_spaces_main_conf_t *smcf,
 ngx_int_t ngx_http_spaces_store_add_changed(ngx_http_spaces_main_conf_t *smcf,
     ngx_array_t *commands, ngx_str_t *id);
 
+/* likewise a line of the audit: who did what with a held recording */
+ngx_int_t ngx_http_spaces_store_add_audit(ngx_http_spaces_main_conf_t *smcf,
+    ngx_array_t *commands, ngx_str_t *id, ngx_str_t *action, ngx_str_t *by);
+
 /* likewise, from the timeline and the due dates, for good: the Space itself */
 ngx_int_t ngx_http_spaces_store_add_removal(ngx_http_spaces_main_conf_t *smcf,
     ngx_array_t *commands, ngx_http_spaces_space_t *space);

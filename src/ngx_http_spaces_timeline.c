@@ -29,6 +29,7 @@ typedef struct {
 
 
 typedef struct {
+    ngx_uint_t               held;         /* for review */
     ngx_int_t                state;        /* -1: any */
     ngx_str_t                topic;
     ngx_str_t                language;
@@ -74,7 +75,7 @@ static void ngx_http_spaces_timeline_cleanup(void *data);
 
 
 ngx_int_t
-ngx_http_spaces_timeline(ngx_http_request_t *r)
+ngx_http_spaces_timeline(ngx_http_request_t *r, ngx_uint_t held)
 {
     ngx_int_t                    rc;
     ngx_pool_cleanup_t          *cln;
@@ -94,6 +95,8 @@ ngx_http_spaces_timeline(ngx_http_request_t *r)
     cln->handler = ngx_http_spaces_timeline_cleanup;
 
     ctx->data = tl;
+
+    tl->held = held;
 
     tl->list = json_array();
     if (tl->list == NULL) {
@@ -265,7 +268,10 @@ ngx_http_spaces_timeline_keys(ngx_http_request_t *r,
 
     tl->nkeys = 1;
 
-    if (tl->host.len) {
+    if (tl->held) {
+        tl->keys[0] = ngx_http_spaces_redis_key(smcf, r->pool, "held");
+
+    } else if (tl->host.len) {
         tl->keys[0] = ngx_http_spaces_redis_key(smcf, r->pool, "host:%V",
                                                 &tl->host);
 
@@ -533,7 +539,9 @@ ngx_http_spaces_timeline_spaces(ngx_http_request_t *r, redisReply *reply)
 
         if (ngx_http_spaces_timeline_matches(tl, space)) {
             (void) json_array_append_new(tl->list,
-                                      ngx_http_spaces_describe(r, space, 0));
+                              tl->held
+                                  ? ngx_http_spaces_review_json(space)
+                                  : ngx_http_spaces_describe(r, space, 0));
         }
     }
 
@@ -560,12 +568,13 @@ ngx_http_spaces_timeline_matches(ngx_http_spaces_timeline_t *tl,
     ngx_str_t    s;
     ngx_uint_t   found;
 
-    if (!ngx_http_spaces_store_is_listed(space)
+    if (!(tl->held ? ngx_http_spaces_is_held(space)
+                   : ngx_http_spaces_store_is_listed(space))
         || (tl->state != -1 && (ngx_uint_t) tl->state != space->state)
         || (tl->language.len
             && !ngx_http_spaces_same(&tl->language, &space->language))
         || (tl->host.len && !ngx_http_spaces_same(&tl->host, &space->host))
-        || (space->state == NGX_HTTP_SPACES_ENDED
+        || (!tl->held && space->state == NGX_HTTP_SPACES_ENDED
             && space->expires_at <= ngx_http_spaces_now()))
     {
         return 0;

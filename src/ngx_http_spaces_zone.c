@@ -9,6 +9,8 @@
 
 static void ngx_http_spaces_room_places(ngx_http_spaces_room_t *room,
     u_char *p);
+static ngx_http_spaces_claim_t *ngx_http_spaces_zone_find_claim(
+    ngx_http_spaces_shm_t *sh, ngx_str_t *id);
 static void ngx_http_spaces_zone_fill_info(ngx_http_spaces_room_t *room,
     ngx_http_spaces_room_info_t *info);
 
@@ -214,14 +216,21 @@ ngx_int_t
 ngx_http_spaces_zone_overlay(ngx_http_spaces_zone_t *zone,
     ngx_http_spaces_space_t *space, ngx_http_spaces_room_info_t *info)
 {
-    ngx_http_spaces_room_t  *room;
-    spaces_playout_state_t  *playout;
+    ngx_http_spaces_room_t   *room;
+    spaces_playout_state_t   *playout;
+    ngx_http_spaces_claim_t  *claim;
 
-    if (zone->sh->nrooms == 0) {
+    if (zone->sh->nrooms == 0 && zone->sh->nclaims == 0) {
         return NGX_DECLINED;
     }
 
     ngx_shmtx_lock(&zone->shpool->mutex);
+
+    claim = ngx_http_spaces_zone_find_claim(zone->sh, &space->id);
+
+    if (claim && claim->recording) {
+        space->recording = claim->recording;
+    }
 
     room = ngx_http_spaces_zone_lookup(zone, &space->id);
 
@@ -344,6 +353,130 @@ ngx_http_spaces_zone_space(ngx_http_spaces_zone_t *zone,
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
     return ngx_http_spaces_space_parse(&document, pool);
+}
+
+
+ngx_int_t
+ngx_http_spaces_zone_claim(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
+    ngx_uint_t recording)
+{
+    ngx_int_t                 rc;
+    ngx_uint_t                i;
+    ngx_http_spaces_shm_t    *sh;
+    ngx_http_spaces_room_t   *room;
+    ngx_http_spaces_claim_t  *claim;
+
+    sh = zone->sh;
+    rc = NGX_BUSY;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    room = ngx_http_spaces_zone_lookup(zone, id);
+
+    /* a room that will save the Space again would do so from what it knows */
+
+    if (room && room->state != NGX_HTTP_SPACES_ROOM_FAILED
+        && (room->state != NGX_HTTP_SPACES_ROOM_ENDED || !room->saved
+            || room->dirty))
+    {
+        goto done;
+    }
+
+    claim = ngx_http_spaces_zone_find_claim(sh, id);
+
+    if (claim && ngx_http_spaces_alive(claim->pid)) {
+        goto done;
+    }
+
+    for (i = 0; claim == NULL && i < NGX_HTTP_SPACES_CLAIMS; i++) {
+
+        if (sh->claims[i].pid == 0) {
+            claim = &sh->claims[i];
+            claim->recording = NGX_HTTP_SPACES_NONE;
+            ngx_memcpy(claim->id, id->data, NGX_HTTP_SPACES_ID_LEN);
+            sh->nclaims++;
+        }
+    }
+
+    if (claim == NULL) {
+        goto done;
+    }
+
+    claim->pid = ngx_pid;
+
+    if (recording) {
+        claim->recording = recording;
+    }
+
+    rc = NGX_OK;
+
+done:
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return rc;
+}
+
+
+void
+ngx_http_spaces_zone_release(ngx_http_spaces_zone_t *zone, ngx_str_t *id)
+{
+    ngx_http_spaces_claim_t  *claim;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    claim = ngx_http_spaces_zone_find_claim(zone->sh, id);
+
+    if (claim) {
+        claim->pid = 0;
+        zone->sh->nclaims--;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+ngx_int_t
+ngx_http_spaces_zone_orphan(ngx_http_spaces_zone_t *zone, u_char *id)
+{
+    ngx_uint_t                i;
+    ngx_http_spaces_claim_t  *claim;
+
+    if (zone->sh->nclaims == 0) {
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < NGX_HTTP_SPACES_CLAIMS; i++) {
+        claim = &zone->sh->claims[i];
+
+        if (claim->pid && !ngx_http_spaces_alive(claim->pid)) {
+            ngx_memcpy(id, claim->id, NGX_HTTP_SPACES_ID_LEN);
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* under the zone's lock */
+
+static ngx_http_spaces_claim_t *
+ngx_http_spaces_zone_find_claim(ngx_http_spaces_shm_t *sh, ngx_str_t *id)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; sh->nclaims && i < NGX_HTTP_SPACES_CLAIMS; i++) {
+
+        if (sh->claims[i].pid
+            && ngx_strncmp(sh->claims[i].id, id->data, NGX_HTTP_SPACES_ID_LEN)
+               == 0)
+        {
+            return &sh->claims[i];
+        }
+    }
+
+    return NULL;
 }
 
 

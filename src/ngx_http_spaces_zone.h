@@ -53,6 +53,9 @@
 /* counters of changes; a Space has one by the hash of its id */
 #define NGX_HTTP_SPACES_CHANGES       4096
 
+/* recordings that are moved at the same time */
+#define NGX_HTTP_SPACES_CLAIMS        128
+
 /* the id of a speaker: "host", or that of their token */
 #define NGX_HTTP_SPACES_SPEAKER_ID    20
 
@@ -188,6 +191,16 @@ typedef struct {
 } ngx_http_spaces_room_t;
 
 
+/* a recording that is being moved, by the process that does it */
+
+typedef struct {
+    ngx_atomic_t             pid;          /* 0: the place is free */
+    ngx_uint_t               recording;    /* what is true from now on, or
+                                              NGX_HTTP_SPACES_NONE */
+    u_char                   id[NGX_HTTP_SPACES_ID_LEN];
+} ngx_http_spaces_claim_t;
+
+
 typedef struct {
     ngx_rbtree_t             rbtree;
     ngx_rbtree_node_t        sentinel;
@@ -198,6 +211,11 @@ typedef struct {
     ngx_atomic_t             scanned;      /* all that was live has a room */
     ngx_atomic_t             recovered;    /* and Redis knows of it */
     ngx_atomic_t             reaper;       /* the process that is it */
+    ngx_atomic_t             resave;       /* goes up when Redis has lost what
+                                              it was told of rooms */
+
+    ngx_atomic_t             nclaims;
+    ngx_http_spaces_claim_t  claims[NGX_HTTP_SPACES_CLAIMS];
 
     ngx_atomic_t             any_change;
     ngx_atomic_t             changes[NGX_HTTP_SPACES_CHANGES];
@@ -262,6 +280,21 @@ void ngx_http_spaces_zone_document(ngx_http_spaces_zone_t *zone,
 ngx_http_spaces_space_t *ngx_http_spaces_zone_space(
     ngx_http_spaces_zone_t *zone, ngx_http_spaces_room_t *room,
     ngx_pool_t *pool);
+
+/*
+ * Claims a recording for a move of its files.  NGX_BUSY while another process
+ * has it, or its room is not through with it, or too many are moved.  The
+ * claim of a process that is gone is taken over.  Until it is released,
+ * "recording" is laid over the Space, unless that is NGX_HTTP_SPACES_NONE.
+ */
+ngx_int_t ngx_http_spaces_zone_claim(ngx_http_spaces_zone_t *zone,
+    ngx_str_t *id, ngx_uint_t recording);
+void ngx_http_spaces_zone_release(ngx_http_spaces_zone_t *zone,
+    ngx_str_t *id);
+
+/* a recording whose claimant is gone: NGX_OK, with its id; or NGX_DECLINED */
+ngx_int_t ngx_http_spaces_zone_orphan(ngx_http_spaces_zone_t *zone,
+    u_char *id);
 
 /*
  * The counter of a Space's changes: whatever was read before it went up is

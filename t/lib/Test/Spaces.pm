@@ -228,6 +228,8 @@ sub start_nginx {
     if ($pid == 0) {
         open STDOUT, '>>', "$dir/logs/stderr.log";
         open STDERR, '>&', \*STDOUT;
+        @ENV{qw(LD_PRELOAD FAULTS)} = ($self->{preload}, "$dir/faults")
+            if $self->{preload};
         exec nginx(), '-p', "$dir/", '-c', "$dir/nginx.conf",
              '-e', "$dir/logs/error.log", '-g', 'daemon off;';
         die "exec: $!";

@@ -1,0 +1,141 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ *
+ * The API's deletion: a recording goes to be held for review, what was never
+ * recorded or begun is forgotten.
+ */
+
+
+#include "ngx_http_spaces_handlers.h"
+#include "ngx_http_spaces_moving.h"
+
+
+static ngx_int_t ngx_http_spaces_delete_ended(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_delete_held(ngx_http_request_t *r,
+    ngx_http_spaces_space_t *space);
+static ngx_int_t ngx_http_spaces_delete_forget(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_delete_forgotten(ngx_http_request_t *r,
+    redisReply *reply);
+
+
+ngx_int_t
+ngx_http_spaces_delete(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    rc = ngx_http_spaces_require_host(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    if (ctx->space->state == NGX_HTTP_SPACES_SCHEDULED) {
+
+        /* it is cancelled */
+
+        return ngx_http_spaces_delete_forget(r);
+    }
+
+    if (ctx->space->node.len != smcf->node.len
+        || ngx_strncmp(ctx->space->node.data, smcf->node.data, smcf->node.len)
+           != 0)
+    {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
+                                       "the Space is on node \"%V\", delete "
+                                       "it there", &ctx->space->node);
+    }
+
+    return ngx_http_spaces_end(r, ngx_http_spaces_delete_ended);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_delete_ended(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t    *ctx;
+    ngx_http_spaces_space_t   space;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    switch (ctx->space->recording) {
+
+    case NGX_HTTP_SPACES_AVAILABLE:
+        space = *ctx->space;
+
+        space.recording = NGX_HTTP_SPACES_DELETED;
+        space.held_at = ngx_http_spaces_now();
+        space.hold_until = space.held_at + space.hold * 1000;
+
+        return ngx_http_spaces_moving(r, ngx_http_spaces_move_hold, &space,
+                                      "delete", &ctx->user,
+                                      ngx_http_spaces_delete_held);
+
+    case NGX_HTTP_SPACES_DELETED:
+    case NGX_HTTP_SPACES_EXPIRED:
+        return ngx_http_spaces_answer(r, NGX_HTTP_OK,
+                                   ngx_http_spaces_describe(r, ctx->space, 1));
+
+    default: /* there is nothing but the Space itself */
+        return ngx_http_spaces_delete_forget(r);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_spaces_delete_held(ngx_http_request_t *r,
+    ngx_http_spaces_space_t *space)
+{
+    if (space == NULL) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_STORAGE,
+                                       "the recording isn't on the disk: the "
+                                       "operator's log says more");
+    }
+
+    return ngx_http_spaces_answer(r, NGX_HTTP_OK,
+                                  ngx_http_spaces_describe(r, space, 1));
+}
+
+
+static ngx_int_t
+ngx_http_spaces_delete_forget(ngx_http_request_t *r)
+{
+    ngx_array_t                  *commands;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    commands = ngx_array_create(r->pool, 16, sizeof(ngx_array_t));
+
+    if (commands == NULL
+        || ngx_http_spaces_store_add_removal(smcf, commands, ctx->space)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_request_transaction(r, commands,
+                                            ngx_http_spaces_delete_forgotten);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_delete_forgotten(ngx_http_request_t *r, redisReply *reply)
+{
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    ngx_http_spaces_store_changed(smcf, &ctx->id);
+
+    return ngx_http_spaces_no_content(r);
+}

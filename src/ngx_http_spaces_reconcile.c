@@ -1,0 +1,805 @@
+
+/*
+ * Copyright (C) Spaces for nginx contributors
+ */
+
+
+#include "ngx_http_spaces_reconcile.h"
+
+#include <dirent.h>
+
+
+/* recordings looked at in one go */
+#define NGX_HTTP_SPACES_RECONCILE_BATCH  128
+
+/* what a killed process left of a description it wrote goes after, s */
+#define NGX_HTTP_SPACES_RECONCILE_TMP    60
+
+
+typedef enum {
+    ngx_http_spaces_reconcile_idle = 0,
+    ngx_http_spaces_reconcile_held,        /* what the disk holds, */
+    ngx_http_spaces_reconcile_recordings,  /* and what it has to replay */
+    ngx_http_spaces_reconcile_due          /* what Redis thinks there is */
+} ngx_http_spaces_reconcile_e;
+
+
+typedef struct {
+    ngx_http_spaces_reconcile_t   *rec;
+    unsigned                       held:1;
+    unsigned                       odd:1;      /* to be settled */
+    u_char                         id[NGX_HTTP_SPACES_ID_LEN];
+} ngx_http_spaces_seen_t;
+
+
+struct ngx_http_spaces_reconcile_s {
+    ngx_http_spaces_main_conf_t   *smcf;
+    ngx_thread_task_t             *task;
+
+    ngx_http_spaces_reconcile_e    step;
+    ngx_uint_t                     generation; /* of the connection when it
+                                                  was done last; 0: never */
+    ngx_uint_t                     waiting;    /* for so many answers */
+    ngx_uint_t                     broken;     /* Redis went away meanwhile */
+
+    ngx_uint_t                     nseen;
+    ngx_http_spaces_seen_t         seen[NGX_HTTP_SPACES_RECONCILE_BATCH];
+
+    /* where the thread is */
+    DIR                           *top;        /* recordings/ */
+    DIR                           *folder;
+    char                           name[NGX_MAX_PATH];
+    ngx_uint_t                     through;    /* all of the folder is read */
+    ngx_err_t                      err;
+
+    u_char                         cursor[NGX_INT64_LEN];   /* of ZSCAN */
+    size_t                         cursor_len;
+
+    ngx_uint_t                     looked;     /* for the log */
+    ngx_uint_t                     settled;
+};
+
+
+static void ngx_http_spaces_reconcile_marker(void *data, redisReply *reply);
+static void ngx_http_spaces_reconcile_begin(ngx_http_spaces_reconcile_t *rec);
+static void ngx_http_spaces_reconcile_next(ngx_http_spaces_reconcile_t *rec);
+static void ngx_http_spaces_reconcile_leave(ngx_http_spaces_reconcile_t *rec);
+static void ngx_http_spaces_reconcile_post(ngx_http_spaces_reconcile_t *rec,
+    void (*handler)(void *data, ngx_log_t *log), void (*done)(ngx_event_t *));
+static void ngx_http_spaces_reconcile_read(void *data, ngx_log_t *log);
+static ngx_int_t ngx_http_spaces_reconcile_open(
+    ngx_http_spaces_reconcile_t *rec);
+static ngx_int_t ngx_http_spaces_reconcile_open_next(
+    ngx_http_spaces_reconcile_t *rec);
+static void ngx_http_spaces_reconcile_entry(ngx_http_spaces_reconcile_t *rec,
+    char *name);
+static void ngx_http_spaces_reconcile_was_read(ngx_event_t *ev);
+static void ngx_http_spaces_reconcile_known(void *data, redisReply *reply);
+static void ngx_http_spaces_reconcile_answered(
+    ngx_http_spaces_reconcile_t *rec);
+static void ngx_http_spaces_reconcile_settle(ngx_http_spaces_reconcile_t *rec);
+static void ngx_http_spaces_reconcile_moved(void *data, ngx_int_t rc,
+    ngx_http_spaces_space_t *space);
+static void ngx_http_spaces_reconcile_scan(ngx_http_spaces_reconcile_t *rec);
+static void ngx_http_spaces_reconcile_scanned(void *data, redisReply *reply);
+static void ngx_http_spaces_reconcile_check(void *data, ngx_log_t *log);
+static void ngx_http_spaces_reconcile_was_checked(ngx_event_t *ev);
+static void ngx_http_spaces_reconcile_end(ngx_http_spaces_reconcile_t *rec);
+static void ngx_http_spaces_reconcile_marked(void *data, redisReply *reply);
+
+
+ngx_http_spaces_reconcile_t *
+ngx_http_spaces_reconcile_create(ngx_http_spaces_main_conf_t *smcf)
+{
+    ngx_http_spaces_reconcile_t  *rec;
+
+    rec = ngx_pcalloc(ngx_cycle->pool, sizeof(ngx_http_spaces_reconcile_t));
+    if (rec == NULL) {
+        return NULL;
+    }
+
+    rec->smcf = smcf;
+
+    rec->task = ngx_thread_task_alloc(ngx_cycle->pool, 0);
+    if (rec->task == NULL) {
+        return NULL;
+    }
+
+    rec->task->ctx = rec;
+    rec->task->event.data = rec;
+
+    return rec;
+}
+
+
+/*
+ * A Redis that was emptied looks like any other, but for a key that this node
+ * has left there: it is looked for every second.
+ */
+
+void
+ngx_http_spaces_reconcile_run(ngx_http_spaces_reconcile_t *rec)
+{
+    ngx_str_t                     argv[2];
+    ngx_pool_t                   *pool;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    smcf = rec->smcf;
+
+    if (rec->step != ngx_http_spaces_reconcile_idle || rec->waiting
+        || ngx_exiting)
+    {
+        return;
+    }
+
+    pool = ngx_create_pool(1024, ngx_cycle->log);
+    if (pool == NULL) {
+        return;
+    }
+
+    ngx_str_set(&argv[0], "EXISTS");
+    argv[1] = ngx_http_spaces_redis_key(smcf, pool, "node:%V", &smcf->node);
+
+    if (argv[1].data
+        && ngx_http_spaces_redis_command(smcf->redis, 2, argv,
+                                         ngx_http_spaces_reconcile_marker,
+                                         rec))
+    {
+        rec->waiting = 1;
+    }
+
+    ngx_destroy_pool(pool);
+}
+
+
+static void
+ngx_http_spaces_reconcile_marker(void *data, redisReply *reply)
+{
+    ngx_uint_t                    generation;
+    ngx_http_spaces_reconcile_t  *rec = data;
+
+    rec->waiting = 0;
+
+    if (reply == NULL || reply->type != REDIS_REPLY_INTEGER || ngx_exiting) {
+        return;
+    }
+
+    generation = ngx_http_spaces_redis_generation(rec->smcf->redis);
+
+    if (reply->integer == 0) {
+
+        /* what is live tells Redis again by itself */
+
+        (void) ngx_atomic_fetch_add(&rec->smcf->zone->sh->resave, 1);
+
+    } else if (rec->generation == generation) {
+        return;
+    }
+
+    rec->generation = generation;
+
+    ngx_http_spaces_reconcile_begin(rec);
+}
+
+
+/* what is held first: a deletion is not to look undone for long */
+
+static void
+ngx_http_spaces_reconcile_begin(ngx_http_spaces_reconcile_t *rec)
+{
+    rec->broken = 0;
+    rec->through = 0;
+    rec->looked = 0;
+    rec->settled = 0;
+    rec->err = 0;
+    rec->cursor[0] = '0';
+    rec->cursor_len = 1;
+
+    rec->step = ngx_http_spaces_reconcile_held;
+
+    ngx_http_spaces_reconcile_next(rec);
+}
+
+
+static void
+ngx_http_spaces_reconcile_next(ngx_http_spaces_reconcile_t *rec)
+{
+    rec->nseen = 0;
+
+    if (rec->broken) {
+
+        /* once more, when Redis is back */
+
+        ngx_http_spaces_reconcile_leave(rec);
+        return;
+    }
+
+    if (rec->through) {
+        rec->through = 0;
+        rec->step++;
+    }
+
+    if (rec->step == ngx_http_spaces_reconcile_due) {
+        ngx_http_spaces_reconcile_scan(rec);
+        return;
+    }
+
+    ngx_http_spaces_reconcile_post(rec, ngx_http_spaces_reconcile_read,
+                                   ngx_http_spaces_reconcile_was_read);
+}
+
+
+/* in the middle of it; it begins anew */
+
+static void
+ngx_http_spaces_reconcile_leave(ngx_http_spaces_reconcile_t *rec)
+{
+    if (rec->folder) {
+        (void) closedir(rec->folder);
+        rec->folder = NULL;
+    }
+
+    if (rec->top) {
+        (void) closedir(rec->top);
+        rec->top = NULL;
+    }
+
+    rec->generation = 0;
+    rec->step = ngx_http_spaces_reconcile_idle;
+}
+
+
+static void
+ngx_http_spaces_reconcile_post(ngx_http_spaces_reconcile_t *rec,
+    void (*handler)(void *data, ngx_log_t *log), void (*done)(ngx_event_t *))
+{
+    rec->task->handler = handler;
+    rec->task->event.handler = done;
+
+    if (ngx_thread_task_post(rec->smcf->thread_pool, rec->task) != NGX_OK) {
+        rec->broken = 1;
+        ngx_http_spaces_reconcile_next(rec);
+    }
+}
+
+
+/* in a thread: the next names of the folder, or of the next folder */
+
+static void
+ngx_http_spaces_reconcile_read(void *data, ngx_log_t *log)
+{
+    struct dirent                *entry;
+    ngx_http_spaces_reconcile_t  *rec = data;
+
+    if (rec->folder == NULL && ngx_http_spaces_reconcile_open(rec) != NGX_OK) {
+        rec->through = 1;
+        return;
+    }
+
+    while (rec->nseen < NGX_HTTP_SPACES_RECONCILE_BATCH) {
+
+        entry = readdir(rec->folder);
+
+        if (entry) {
+            ngx_http_spaces_reconcile_entry(rec, entry->d_name);
+            continue;
+        }
+
+        (void) closedir(rec->folder);
+        rec->folder = NULL;
+
+        if (ngx_http_spaces_reconcile_open_next(rec) != NGX_OK) {
+            rec->through = 1;
+            return;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_spaces_reconcile_open(ngx_http_spaces_reconcile_t *rec)
+{
+    if (rec->step == ngx_http_spaces_reconcile_held) {
+        ngx_sprintf((u_char *) rec->name, "%V/held%Z", &rec->smcf->path);
+
+        rec->folder = opendir(rec->name);
+
+        if (rec->folder == NULL) {
+            rec->err = ngx_errno;
+            return NGX_ERROR;
+        }
+
+        return NGX_OK;
+    }
+
+    ngx_sprintf((u_char *) rec->name, "%V/recordings%Z", &rec->smcf->path);
+
+    rec->top = opendir(rec->name);
+
+    if (rec->top == NULL) {
+        rec->err = ngx_errno;
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_reconcile_open_next(rec);
+}
+
+
+/* NGX_DONE: there is none */
+
+static ngx_int_t
+ngx_http_spaces_reconcile_open_next(ngx_http_spaces_reconcile_t *rec)
+{
+    struct dirent  *entry;
+
+    while (rec->top) {
+        entry = readdir(rec->top);
+
+        if (entry == NULL) {
+            (void) closedir(rec->top);
+            rec->top = NULL;
+            break;
+        }
+
+        if (entry->d_name[0] == '.' || ngx_strlen(entry->d_name) != 2) {
+            continue;
+        }
+
+        ngx_sprintf((u_char *) rec->name, "%V/recordings/%s%Z",
+                    &rec->smcf->path, entry->d_name);
+
+        rec->folder = opendir(rec->name);
+
+        if (rec->folder) {
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_spaces_reconcile_entry(ngx_http_spaces_reconcile_t *rec, char *name)
+{
+    char                    *dot, path[NGX_MAX_PATH];
+    ngx_str_t                id;
+    struct stat              st;
+    ngx_uint_t               audio;
+    ngx_http_spaces_seen_t  *seen;
+
+    id.data = (u_char *) name;
+    id.len = NGX_HTTP_SPACES_ID_LEN;
+
+    if (ngx_strlen(name) < NGX_HTTP_SPACES_ID_LEN + sizeof(".opus") - 1
+        || !ngx_http_spaces_valid_id(&id))
+    {
+        return;
+    }
+
+    dot = name + NGX_HTTP_SPACES_ID_LEN;
+
+    if (ngx_strcmp(dot, ".json.tmp") == 0) {
+
+        if (fstatat(dirfd(rec->folder), name, &st, 0) == 0
+            && time(NULL) - st.st_mtime > NGX_HTTP_SPACES_RECONCILE_TMP)
+        {
+            (void) unlinkat(dirfd(rec->folder), name, 0);
+        }
+
+        return;
+    }
+
+    audio = (ngx_strcmp(dot, ".opus") == 0);
+
+    if (!audio && ngx_strcmp(dot, ".json") != 0) {
+        return;
+    }
+
+    /* the other one of the pair */
+
+    (void) snprintf(path, sizeof(path), "%.20s%s", name,
+                    audio ? ".json" : ".opus");
+
+    seen = &rec->seen[rec->nseen];
+
+    seen->rec = rec;
+    seen->held = (rec->step == ngx_http_spaces_reconcile_held);
+    seen->odd = (faccessat(dirfd(rec->folder), path, F_OK, 0) == -1);
+
+    ngx_memcpy(seen->id, name, NGX_HTTP_SPACES_ID_LEN);
+
+    if (!audio && !seen->odd) {
+        return;
+    }
+
+    if (!seen->held) {
+
+        /* it should have gone there */
+
+        (void) snprintf(path, sizeof(path), "%.*s/held/%.20s.json",
+                        (int) rec->smcf->path.len, rec->smcf->path.data, name);
+
+        seen->odd |= (access(path, F_OK) == 0);
+    }
+
+    rec->nseen++;
+}
+
+
+static void
+ngx_http_spaces_reconcile_was_read(ngx_event_t *ev)
+{
+    ngx_str_t                     argv[3], id;
+    ngx_uint_t                    i;
+    ngx_pool_t                   *pool;
+    ngx_http_spaces_reconcile_t  *rec = ev->data;
+
+    if (rec->err) {
+        ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, rec->err,
+                      "what is under \"%V\" can't be compared with Redis: "
+                      "opendir() \"%s\" failed", &rec->smcf->path, rec->name);
+
+        ngx_http_spaces_reconcile_leave(rec);
+        return;
+    }
+
+    rec->looked += rec->nseen;
+
+    pool = ngx_create_pool(4096, ngx_cycle->log);
+    if (pool == NULL) {
+        rec->broken = 1;
+        ngx_http_spaces_reconcile_next(rec);
+        return;
+    }
+
+    ngx_str_set(&argv[0], "HGET");
+    ngx_str_set(&argv[2], "recording");
+
+    rec->waiting = 1;
+
+    for (i = 0; i < rec->nseen; i++) {
+        id.data = rec->seen[i].id;
+        id.len = NGX_HTTP_SPACES_ID_LEN;
+
+        argv[1] = ngx_http_spaces_space_key(rec->smcf, pool, &id);
+
+        if (argv[1].data == NULL
+            || ngx_http_spaces_redis_command(rec->smcf->redis, 3, argv,
+                                             ngx_http_spaces_reconcile_known,
+                                             &rec->seen[i])
+               == NULL)
+        {
+            rec->broken = 1;
+            break;
+        }
+
+        rec->waiting++;
+    }
+
+    ngx_destroy_pool(pool);
+
+    ngx_http_spaces_reconcile_answered(rec);
+}
+
+
+static void
+ngx_http_spaces_reconcile_known(void *data, redisReply *reply)
+{
+    ngx_int_t                     recording;
+    ngx_str_t                     value;
+    ngx_http_spaces_seen_t       *seen = data;
+    ngx_http_spaces_reconcile_t  *rec;
+
+    rec = seen->rec;
+    recording = NGX_HTTP_SPACES_NONE;
+
+    if (reply == NULL) {
+        rec->broken = 1;
+
+    } else if (reply->type == REDIS_REPLY_STRING) {
+        value.data = (u_char *) reply->str;
+        value.len = reply->len;
+
+        recording = ngx_http_spaces_name_index(ngx_http_spaces_recordings,
+                                               &value);
+    }
+
+    if (rec->step == ngx_http_spaces_reconcile_due) {
+
+        /* what is to be looked for on the disk */
+
+        seen->held = (recording > NGX_HTTP_SPACES_AVAILABLE);
+        seen->odd = (recording >= NGX_HTTP_SPACES_AVAILABLE);
+
+    } else if (seen->held ? recording <= NGX_HTTP_SPACES_AVAILABLE
+                          : recording != NGX_HTTP_SPACES_AVAILABLE)
+    {
+        seen->odd = 1;
+    }
+
+    ngx_http_spaces_reconcile_answered(rec);
+}
+
+
+static void
+ngx_http_spaces_reconcile_answered(ngx_http_spaces_reconcile_t *rec)
+{
+    if (--rec->waiting) {
+        return;
+    }
+
+    if (rec->step == ngx_http_spaces_reconcile_due && !rec->broken) {
+        ngx_http_spaces_reconcile_post(rec, ngx_http_spaces_reconcile_check,
+                                       ngx_http_spaces_reconcile_was_checked);
+        return;
+    }
+
+    ngx_http_spaces_reconcile_settle(rec);
+}
+
+
+/* the odd ones of this batch; then the next */
+
+static void
+ngx_http_spaces_reconcile_settle(ngx_http_spaces_reconcile_t *rec)
+{
+    ngx_uint_t               i;
+    ngx_http_spaces_space_t  space;
+
+    ngx_memzero(&space, sizeof(ngx_http_spaces_space_t));
+    space.id.len = NGX_HTTP_SPACES_ID_LEN;
+
+    rec->waiting = 1;
+
+    for (i = 0; i < rec->nseen && !rec->broken; i++) {
+
+        if (!rec->seen[i].odd) {
+            continue;
+        }
+
+        space.id.data = rec->seen[i].id;
+
+        if (ngx_http_spaces_move(rec->smcf, ngx_http_spaces_move_settle,
+                                 &space, NULL, NULL,
+                                 ngx_http_spaces_reconcile_moved, rec))
+        {
+            rec->waiting++;
+        }
+    }
+
+    ngx_http_spaces_reconcile_moved(rec, NGX_DECLINED, NULL);
+}
+
+
+static void
+ngx_http_spaces_reconcile_moved(void *data, ngx_int_t rc,
+    ngx_http_spaces_space_t *space)
+{
+    ngx_http_spaces_reconcile_t  *rec = data;
+
+    if (rc == NGX_OK) {
+        rec->settled++;
+    }
+
+    if (--rec->waiting) {
+        return;
+    }
+
+    if (rec->step == ngx_http_spaces_reconcile_due && !rec->broken
+        && rec->cursor_len == 1 && rec->cursor[0] == '0')
+    {
+        ngx_http_spaces_reconcile_end(rec);
+        return;
+    }
+
+    ngx_http_spaces_reconcile_next(rec);
+}
+
+
+static void
+ngx_http_spaces_reconcile_scan(ngx_http_spaces_reconcile_t *rec)
+{
+    ngx_str_t                     argv[5];
+    ngx_pool_t                   *pool;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    smcf = rec->smcf;
+
+    pool = ngx_create_pool(1024, ngx_cycle->log);
+    if (pool == NULL) {
+        rec->broken = 1;
+        ngx_http_spaces_reconcile_next(rec);
+        return;
+    }
+
+    ngx_str_set(&argv[0], "ZSCAN");
+    argv[1] = ngx_http_spaces_redis_key(smcf, pool, "due:%V", &smcf->node);
+    argv[2].data = rec->cursor;
+    argv[2].len = rec->cursor_len;
+    ngx_str_set(&argv[3], "COUNT");
+    argv[4] = ngx_http_spaces_number(pool,
+                                     NGX_HTTP_SPACES_RECONCILE_BATCH / 2);
+
+    if (argv[1].data == NULL || argv[4].data == NULL
+        || ngx_http_spaces_redis_command(smcf->redis, 5, argv,
+                                         ngx_http_spaces_reconcile_scanned,
+                                         rec)
+           == NULL)
+    {
+        rec->broken = 1;
+    }
+
+    ngx_destroy_pool(pool);
+
+    if (rec->broken) {
+        ngx_http_spaces_reconcile_next(rec);
+    }
+}
+
+
+static void
+ngx_http_spaces_reconcile_scanned(void *data, redisReply *reply)
+{
+    size_t                        i;
+    ngx_str_t                     argv[3], id;
+    ngx_pool_t                   *pool;
+    redisReply                   *list, *cursor;
+    ngx_http_spaces_seen_t       *seen;
+    ngx_http_spaces_reconcile_t  *rec = data;
+
+    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY
+        || reply->elements != 2
+        || reply->element[0]->type != REDIS_REPLY_STRING
+        || reply->element[0]->len > sizeof(rec->cursor)
+        || reply->element[1]->type != REDIS_REPLY_ARRAY
+        || (pool = ngx_create_pool(4096, ngx_cycle->log)) == NULL)
+    {
+        rec->broken = 1;
+        ngx_http_spaces_reconcile_next(rec);
+        return;
+    }
+
+    cursor = reply->element[0];
+    list = reply->element[1];
+
+    rec->cursor_len = cursor->len;
+    ngx_memcpy(rec->cursor, cursor->str, cursor->len);
+
+    ngx_str_set(&argv[0], "HGET");
+    ngx_str_set(&argv[2], "recording");
+
+    rec->waiting = 1;
+
+    for (i = 0; i + 1 < list->elements; i += 2) {
+
+        id.data = (u_char *) list->element[i]->str;
+        id.len = list->element[i]->len;
+
+        /* a list that Redis keeps as one piece comes whole: 128 by default */
+
+        if (rec->nseen == NGX_HTTP_SPACES_RECONCILE_BATCH) {
+            break;
+        }
+
+        if (!ngx_http_spaces_valid_id(&id)) {
+            continue;
+        }
+
+        seen = &rec->seen[rec->nseen];
+
+        seen->rec = rec;
+        seen->odd = 0;
+        ngx_memcpy(seen->id, id.data, NGX_HTTP_SPACES_ID_LEN);
+
+        argv[1] = ngx_http_spaces_space_key(rec->smcf, pool, &id);
+
+        if (argv[1].data == NULL
+            || ngx_http_spaces_redis_command(rec->smcf->redis, 3, argv,
+                                             ngx_http_spaces_reconcile_known,
+                                             seen)
+               == NULL)
+        {
+            rec->broken = 1;
+            break;
+        }
+
+        rec->nseen++;
+        rec->waiting++;
+    }
+
+    ngx_destroy_pool(pool);
+
+    ngx_http_spaces_reconcile_answered(rec);
+}
+
+
+/* in a thread: is it where Redis says that it is? */
+
+static void
+ngx_http_spaces_reconcile_check(void *data, ngx_log_t *log)
+{
+    char                         *name, path[NGX_MAX_PATH];
+    ngx_uint_t                    i;
+    ngx_http_spaces_seen_t       *seen;
+    ngx_http_spaces_reconcile_t  *rec = data;
+
+    for (i = 0; i < rec->nseen; i++) {
+        seen = &rec->seen[i];
+
+        if (!seen->odd) {
+            continue;
+        }
+
+        name = (char *) seen->id;
+
+        if (seen->held) {
+            (void) snprintf(path, sizeof(path), "%.*s/held/%.20s.json",
+                            (int) rec->smcf->path.len, rec->smcf->path.data,
+                            name);
+
+        } else {
+            (void) snprintf(path, sizeof(path), "%.*s/recordings/%.2s/"
+                            "%.20s.opus", (int) rec->smcf->path.len,
+                            rec->smcf->path.data, name, name);
+        }
+
+        seen->odd = (access(path, F_OK) == -1 && ngx_errno == NGX_ENOENT);
+    }
+}
+
+
+static void
+ngx_http_spaces_reconcile_was_checked(ngx_event_t *ev)
+{
+    ngx_http_spaces_reconcile_settle(ev->data);
+}
+
+
+static void
+ngx_http_spaces_reconcile_end(ngx_http_spaces_reconcile_t *rec)
+{
+    ngx_str_t                     argv[3];
+    ngx_pool_t                   *pool;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    smcf = rec->smcf;
+    rec->step = ngx_http_spaces_reconcile_idle;
+
+    if (rec->settled) {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "redis %V was told of %ui of %ui recordings under "
+                      "\"%V\"", &smcf->redis_conf.name, rec->settled,
+                      rec->looked, &smcf->path);
+    }
+
+    pool = ngx_create_pool(1024, ngx_cycle->log);
+    if (pool == NULL) {
+        return;
+    }
+
+    ngx_str_set(&argv[0], "SET");
+    argv[1] = ngx_http_spaces_redis_key(smcf, pool, "node:%V", &smcf->node);
+    argv[2] = ngx_http_spaces_number(pool, ngx_http_spaces_now());
+
+    if (argv[1].data && argv[2].data
+        && ngx_http_spaces_redis_command(smcf->redis, 3, argv,
+                                         ngx_http_spaces_reconcile_marked,
+                                         rec))
+    {
+        rec->waiting = 1;
+    }
+
+    ngx_destroy_pool(pool);
+}
+
+
+static void
+ngx_http_spaces_reconcile_marked(void *data, redisReply *reply)
+{
+    ngx_http_spaces_reconcile_t  *rec = data;
+
+    /* if it failed, all of it begins again */
+
+    rec->waiting = 0;
+}
