@@ -249,7 +249,7 @@ spaces_playout_played(const spaces_playout_t *playout, unsigned i)
 spaces_playout_status_e
 spaces_playout_run(spaces_playout_t *playout, int64_t now)
 {
-    int64_t                   due, gap;
+    int64_t                   due, gap, at;
     unsigned                  i;
     spaces_packet_t           packet;
     spaces_playout_state_t   *state;
@@ -282,6 +282,13 @@ spaces_playout_run(spaces_playout_t *playout, int64_t now)
     }
 
     while (state->granule < due) {
+
+        /* what came after a moment that was missed is not played in it */
+
+        at = state->epoch + state->granule / SPACES_PLAYOUT_MS
+             + SPACES_PLAYOUT_FRAME / SPACES_PLAYOUT_MS;
+
+        playout->now = at < now ? at : now;
 
         status = spaces_playout_step(playout);
 

@@ -351,11 +351,33 @@ jitter_took(const spaces_jitter_t *jitter, uint64_t bytes)
 }
 
 
+/* whether all packets that were passed since the last tick were taken */
+
+static int
+room_took_all(const speaker_t *s, const spaces_jitter_t *jitter)
+{
+    unsigned                n;
+    spaces_packet_t         packet;
+    spaces_packet_cursor_t  cursor;
+
+    cursor = s->seen;
+
+    for (n = 0; cursor.bytes < jitter->cursor.bytes; n++) {
+        assert_int_equal(spaces_packet_ring_peek(s->ring, &cursor, &packet),
+                         0);
+        spaces_packet_ring_pass(&cursor, &packet);
+    }
+
+    return jitter->anchor == s->anchor && jitter->taken - s->taken == n;
+}
+
+
 /* what the playout has taken from a ring in this tick, and how old it was */
 
 static void
 room_watch(room_t *room, unsigned i)
 {
+    int                     all;
     int64_t                 delay;
     speaker_t              *s;
     spaces_packet_t         packet;
@@ -363,6 +385,11 @@ room_watch(room_t *room, unsigned i)
 
     s = &room->speakers[i];
     jitter = &room->playout->state.sources[i];
+
+    all = room_took_all(s, jitter);
+
+    s->anchor = jitter->anchor;
+    s->taken = jitter->taken;
 
     while (s->seen.bytes < jitter->cursor.bytes) {
         assert_int_equal(spaces_packet_ring_peek(s->ring, &s->seen, &packet),
@@ -373,7 +400,7 @@ room_watch(room_t *room, unsigned i)
         if (packet.flags & SPACES_PACKET_END) {
             /* void */
 
-        } else if (jitter_took(jitter, s->seen.bytes)) {
+        } else if (all || jitter_took(jitter, s->seen.bytes)) {
             s->played++;
             s->delay = delay > s->delay ? delay : s->delay;
 

@@ -46,6 +46,8 @@ typedef struct {
     unsigned                 shed;
     unsigned                 shed_loud;   /* of them, when "voice" talks */
     const voice_t           *voice;
+    uint64_t                 anchor;      /* of the jitter buffer, then */
+    uint32_t                 taken;
 
     spaces_packet_cursor_t   got;         /* of the returns */
     track_t                  heard;
