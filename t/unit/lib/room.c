@@ -270,7 +270,8 @@ room_write(room_t *room, unsigned i, const uint8_t *data, int len,
 void
 room_end(room_t *room, unsigned i, int trim)
 {
-    assert_int_equal(room_write(room, i, NULL, 0, trim, 0, SPACES_PACKET_END),
+    assert_int_equal(room_write(room, i, (const uint8_t *) "", 0, trim, 0,
+                                SPACES_PACKET_END),
                      0);
     room->speakers[i].clip = NULL;
 }
@@ -278,7 +279,7 @@ room_end(room_t *room, unsigned i, int trim)
 
 /* what of the speaker's recording has come by now; in order, as TCP does */
 
-static void
+void
 room_send(room_t *room, unsigned i)
 {
     speaker_t      *s;

@@ -91,6 +91,9 @@ int room_write(room_t *room, unsigned i, const uint8_t *data, int len,
 /* speaker i says that they are through */
 void room_end(room_t *room, unsigned i, int trim);
 
+/* what of a speaker's clip has come by now */
+void room_send(room_t *room, unsigned i);
+
 /* time goes on by one tick, or many */
 spaces_playout_status_e room_tick(room_t *room);
 void room_run(room_t *room, double seconds);
