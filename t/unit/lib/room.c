@@ -442,14 +442,23 @@ room_hear(room_t *room, unsigned i)
 }
 
 
+/* a tick plays what is due, a second at most, and a packet more than that */
+
 static void
-room_compare_clocks(room_t *room)
+room_compare_clocks(room_t *room, int64_t before)
 {
-    int64_t  late;
+    int64_t  late, due, granule;
 
     if (!room->playout->state.started) {
         return;
     }
+
+    granule = room->playout->state.granule;
+    due = (room->now - room->playout->state.epoch) * 48;
+    due = due > before + RATE ? before + RATE : due;
+
+    assert_true(granule >= due);
+    assert_true(granule < due + SPACES_OPUS_MAX_DURATION || granule == before);
 
     late = room->now - room->playout->state.epoch
            - room->playout->state.granule / 48;
@@ -462,9 +471,11 @@ room_compare_clocks(room_t *room)
 spaces_playout_status_e
 room_tick(room_t *room)
 {
+    int64_t                   before;
     unsigned                  i;
     spaces_playout_status_e   status;
 
+    before = room->playout->state.granule;
     room->now += TICK;
 
     for (i = 0; i < room->n; i++) {
@@ -478,7 +489,9 @@ room_tick(room_t *room)
         room_hear(room, i);
     }
 
-    room_compare_clocks(room);
+    if (status != SPACES_PLAYOUT_COMPLETE) {
+        room_compare_clocks(room, before);
+    }
 
     return status;
 }
@@ -537,6 +550,8 @@ room_take_over(room_t *room)
 
     room->playout = playout_new(room, before->nsources, before->channels,
                                 before->bitrate);
+    room->playout->gain = before->gain;
+
     spaces_playout_resume(room->playout, &room->kept);
 
     for (i = 0; i < room->n; i++) {
