@@ -88,6 +88,7 @@ spaces_playout_init(spaces_playout_t *playout, unsigned nsources)
     playout->gain = 0;
     playout->mixer = NULL;
     playout->present = 0;
+    playout->end = 0;
     playout->selected = 0;
     playout->now = 0;
     playout->wall = INT64_MAX;
@@ -134,11 +135,20 @@ spaces_playout_begin(spaces_playout_t *playout, uint32_t serial,
 }
 
 
+size_t
+spaces_playout_state_size(unsigned nsources)
+{
+    return offsetof(spaces_playout_state_t, sources)
+           + nsources * sizeof(spaces_jitter_t);
+}
+
+
 void
 spaces_playout_resume(spaces_playout_t *playout,
     const spaces_playout_state_t *state)
 {
-    playout->state = *state;
+    memcpy(&playout->state, state,
+           spaces_playout_state_size(playout->nsources));
 
     spaces_ogg_writer_init(&playout->writer, state->serial, state->sequence,
                            state->granule);
@@ -151,14 +161,25 @@ spaces_playout_join(spaces_playout_t *playout, unsigned i,
     int gain, int host)
 {
     unsigned                  k;
+    spaces_jitter_t          *jitter;
     spaces_activity_t        *activity;
     spaces_playout_source_t  *source;
 
     source = &playout->sources[i];
     activity = source->activity;
 
+    jitter = &playout->state.sources[i];
+
     if (source->ring == NULL) {
         playout->present++;
+    }
+
+    if (i >= playout->end) {
+        playout->end = i + 1;
+    }
+
+    if (jitter->position < playout->state.granule) {
+        jitter->position = playout->state.granule;
     }
 
     memset(source, 0, sizeof(spaces_playout_source_t));
@@ -224,10 +245,15 @@ spaces_playout_leave(spaces_playout_t *playout, unsigned i)
 
     source->ring = NULL;
     source->active = 0;
+    source->selected = 0;
     source->until = 0;
 
     playout->state.sources[i].carry = 0;
     playout->present--;
+
+    while (playout->end && playout->sources[playout->end - 1].ring == NULL) {
+        playout->end--;
+    }
 }
 
 
@@ -262,7 +288,7 @@ spaces_playout_run(spaces_playout_t *playout, int64_t now)
 
     for (i = 0; !state->started; i++) {
 
-        if (i == playout->nsources) {
+        if (i == playout->end) {
             return SPACES_PLAYOUT_WAITING;
         }
 
@@ -346,14 +372,14 @@ spaces_playout_drain(spaces_playout_t *playout, int64_t now)
 
     for ( ;; ) {
 
-        for (i = 0; i < playout->nsources; i++) {
+        for (i = 0; i < playout->end; i++) {
 
             if (!spaces_playout_played(playout, i)) {
                 break;
             }
         }
 
-        if (i == playout->nsources) {
+        if (i == playout->end) {
             return SPACES_PLAYOUT_COMPLETE;
         }
 
@@ -375,7 +401,7 @@ spaces_playout_release(spaces_playout_t *playout)
 {
     unsigned  i;
 
-    for (i = 0; i < playout->nsources; i++) {
+    for (i = 0; i < playout->end; i++) {
 
         if (playout->sources[i].ring) {
             spaces_jitter_release(&playout->state.sources[i],
@@ -437,7 +463,7 @@ spaces_playout_step(spaces_playout_t *playout)
 
     /* the host's end is not that of what the others have said already */
 
-    for (i = 0; playout->wall == INT64_MAX && i < playout->nsources; i++) {
+    for (i = 0; playout->wall == INT64_MAX && i < playout->end; i++) {
         source = &playout->sources[i];
 
         if (source->ring && source->host && source->complete
@@ -458,15 +484,19 @@ spaces_playout_step(spaces_playout_t *playout)
         spaces_playout_pass(playout);
     }
 
-    for (i = 0; i < playout->nsources; i++) {
+    for (i = 0; i < playout->end; i++) {
         source = &playout->sources[i];
         jitter = &state->sources[i];
+
+        if (source->ring == NULL) {
+            continue;
+        }
 
         if (jitter->carry == 0 && jitter->position < state->granule) {
             jitter->position = state->granule;
         }
 
-        if (source->ring && source->returns) {
+        if (source->returns) {
             spaces_playout_return_silence(playout, i, state->granule);
         }
     }
@@ -522,7 +552,7 @@ spaces_playout_survey(spaces_playout_t *playout)
         end = playout->state.granule + packet.duration;
     }
 
-    for (i = 0; i < playout->nsources; i++) {
+    for (i = 0; i < playout->end; i++) {
 
         if (playout->sources[i].ring) {
             spaces_playout_survey_source(playout, i, end);
@@ -688,13 +718,12 @@ spaces_playout_select(spaces_playout_t *playout)
     n = 0;
     last = SPACES_PLAYOUT_NOBODY;
 
-    for (i = 0; i < playout->nsources; i++) {
+    for (i = 0; i < playout->end; i++) {
         source = &playout->sources[i];
 
-        source->selected = source->ring && source->active
-                           && source->ready;
+        source->selected = source->active && source->ready;
 
-        if (source->ring && source->active) {
+        if (source->active) {
             last = (int) i;
             n++;
         }
@@ -734,7 +763,7 @@ spaces_playout_select(spaces_playout_t *playout)
 
     playout->selected = 0;
 
-    for (i = 0; i < playout->nsources; i++) {
+    for (i = 0; i < playout->end; i++) {
 
         if (playout->sources[i].selected) {
             playout->selected++;
@@ -785,7 +814,7 @@ spaces_playout_choose_floor(spaces_playout_t *playout)
 
     state = &playout->state;
 
-    for (i = 0; i < playout->nsources; i++) {
+    for (i = 0; i < playout->end; i++) {
         source = &playout->sources[i];
 
         if (source->ring && !source->muted
@@ -879,7 +908,7 @@ spaces_playout_pass(spaces_playout_t *playout)
     spaces_playout_room(playout, packet.len, duration);
     spaces_playout_take(playout, state->floor, &packet);
 
-    for (i = 0; i < playout->nsources; i++) {
+    for (i = 0; i < playout->end; i++) {
 
         if ((int) i != state->floor) {
             spaces_playout_return(playout, i, state->granule, playout->packet,
@@ -944,7 +973,7 @@ spaces_playout_mix(spaces_playout_t *playout, int samples)
 
     spaces_mixer_begin(playout->mixer);
 
-    for (i = 0; i < playout->nsources; i++) {
+    for (i = 0; i < playout->end; i++) {
 
         if (playout->sources[i].selected) {
             spaces_playout_hear(playout, i, samples);
@@ -965,7 +994,7 @@ spaces_playout_mix(spaces_playout_t *playout, int samples)
 
     spaces_playout_add(playout, out, len, samples);
 
-    for (i = 0; i < playout->nsources; i++) {
+    for (i = 0; i < playout->end; i++) {
         source = &playout->sources[i];
 
         if (!source->selected) {
@@ -977,7 +1006,7 @@ spaces_playout_mix(spaces_playout_t *playout, int samples)
         return;
     }
 
-    for (i = 0; i < playout->nsources; i++) {
+    for (i = 0; i < playout->end; i++) {
         source = &playout->sources[i];
 
         /* the packets of the only other one are there already, mostly */
@@ -1045,7 +1074,7 @@ spaces_playout_hear(spaces_playout_t *playout, unsigned i, int samples)
             jitter->carry = (int32_t) packet.duration;
             k = 0;
 
-            for (r = 0; playout->selected == 2 && r < playout->nsources; r++) {
+            for (r = 0; playout->selected == 2 && r < playout->end; r++) {
 
                 if (r != i && playout->sources[r].selected) {
                     spaces_playout_return(playout, r, at, playout->packet,
