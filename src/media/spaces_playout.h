@@ -20,8 +20,10 @@
 #include "spaces_ogg_writer.h"
 
 
-/* a live page: 100 ms */
-#define SPACES_PLAYOUT_PAGE      4800
+#define SPACES_PLAYOUT_MS        (SPACES_OPUS_RATE / 1000)
+
+/* of the mix, and of silence */
+#define SPACES_PLAYOUT_FRAME     (20 * SPACES_PLAYOUT_MS)
 
 /* the most speakers a Space can have at once */
 #define SPACES_PLAYOUT_SOURCES   32
