@@ -205,7 +205,7 @@ spaces_playout_hear(spaces_playout_t *playout, unsigned i, int samples)
         }
 
         if (status == SPACES_JITTER_GAP && gap < k) {
-            k = (int) (gap - gap % SPACES_OPUS_MIN_DURATION);
+            k = (int) gap;
         }
 
         if (jitter->concealed < SPACES_PLAYOUT_CONCEAL) {

@@ -25,5 +25,4 @@ void spaces_playout_return_silence(spaces_playout_t *playout, unsigned i,
     int64_t end);
 
 
-
 #endif /* _SPACES_PLAYOUT_MIX_H_INCLUDED_ */

@@ -36,5 +36,4 @@ void spaces_playout_fill(spaces_playout_t *playout, int64_t samples);
 void spaces_playout_page(spaces_playout_t *playout, int flags);
 
 
-
 #endif /* _SPACES_PLAYOUT_PAGES_H_INCLUDED_ */

@@ -35,5 +35,4 @@ void spaces_playout_take(spaces_playout_t *playout, unsigned i,
     const spaces_packet_t *packet);
 
 
-
 #endif /* _SPACES_PLAYOUT_SELECT_H_INCLUDED_ */

@@ -97,7 +97,7 @@ chaos_garbage(room_t *room, unsigned i)
 
         } while (duration == -1);
 
-        pts = room->speakers[i].pts + duration;
+        pts = room->speakers[i].pts + chance(&room->seed) % 4000;
 
         if (chance(&room->seed) % 4 == 0) {
             pts = (int64_t) ((uint64_t) chance(&room->seed) << 41);

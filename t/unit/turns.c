@@ -576,6 +576,67 @@ test_hostile_times(void **state)
 }
 
 
+/*
+ * Clocks of whole milliseconds, as WebM has them: what is missing is no number
+ * of frames.  Two take turns, each silent in between.
+ */
+
+static void
+test_uneven_gaps(void **state)
+{
+    int         i, k;
+    room_t     *room;
+    track_t     clips[2];
+    voice_t     voice = tone;
+    piece_t    *piece;
+    speaker_t  *s;
+
+    room = room_new(2, 1, 64000);
+
+    for (k = 0; k < 2; k++) {
+        voice.freq = tone_of(k);
+        voice.on = 1.2 * k;
+        voice.off = voice.on + 1.2;
+        clip_record(&clips[k], &voice, 2.4);
+
+        s = room_speak(room, k, NULL);
+        s->fresh = 1;
+    }
+
+    for (i = 0; i < 2000; i++) {
+
+        for (k = 0; k < 2; k++) {
+            s = &room->speakers[k];
+            piece = &clips[k].pieces[i % clips[k].n];
+
+            if (chance(&room->seed) % 10 == 0) {
+                s->pts += 48 * (chance(&room->seed) % 60);
+                continue;
+            }
+
+            (void) room_write(room, k, clips[k].data + piece->at, piece->len,
+                              960, s->pts, 0);
+            s->pts += 48 * (19 + chance(&room->seed) % 3);
+        }
+
+        room_tick(room);
+    }
+
+    for (k = 0; k < 2; k++) {
+        print_message("uneven gaps: %u of %u played\n",
+                      room->speakers[k].played, room->speakers[k].sent);
+        assert_true(room->speakers[k].played > 1500);
+        track_free(&clips[k]);
+    }
+
+    assert_below(room->ahead, 40, "ahead, ms");
+    assert_below(room->behind, 40, "behind, ms");
+
+    room_finish(room);
+    room_free(room);
+}
+
+
 /* the largest packets that are taken: a page each, of padding mostly */
 
 static void
@@ -658,6 +719,7 @@ main(void)
         cmocka_unit_test(test_end),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_hostile_times),
+        cmocka_unit_test(test_uneven_gaps),
         cmocka_unit_test(test_hostile_sizes),
     };
 
