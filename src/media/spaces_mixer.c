@@ -196,7 +196,8 @@ spaces_mixer_reserve(spaces_mixer_t *mixer, unsigned i, int returns)
     }
 
     return (speaker->decoder && speaker->pcm && speaker->frame
-            && speaker->last && (!returns || speaker->returns.encoder)) ? 0 : -1;
+            && speaker->last && (!returns || speaker->returns.encoder))
+           ? 0 : -1;
 }
 
 

@@ -12,6 +12,37 @@
 
 
 void
+spaces_playout_room(spaces_playout_t *playout, size_t len, int duration)
+{
+    spaces_ogg_writer_t  *writer;
+
+    writer = &playout->writer;
+
+    if (writer->nsegments == 0) {
+        return;
+    }
+
+    if (writer->samples + duration > SPACES_PLAYOUT_PAGE
+        || !spaces_ogg_writer_fits(writer, len))
+    {
+        spaces_playout_page(playout, 0);
+    }
+}
+
+
+void
+spaces_playout_add(spaces_playout_t *playout, const uint8_t *data, size_t len,
+    int duration)
+{
+    spaces_ogg_writer_add(&playout->writer, data, len, duration);
+
+    playout->state.granule += duration;
+    playout->state.toc = data[0];
+    playout->state.concealed = 0;
+}
+
+
+void
 spaces_playout_fill(spaces_playout_t *playout, int64_t samples)
 {
     int                      toc, duration;
@@ -35,37 +66,6 @@ spaces_playout_fill(spaces_playout_t *playout, int64_t samples)
 
     state->concealed = concealed + duration;
     state->toc = toc;
-}
-
-
-void
-spaces_playout_add(spaces_playout_t *playout, const uint8_t *data, size_t len,
-    int duration)
-{
-    spaces_ogg_writer_add(&playout->writer, data, len, duration);
-
-    playout->state.granule += duration;
-    playout->state.toc = data[0];
-    playout->state.concealed = 0;
-}
-
-
-void
-spaces_playout_room(spaces_playout_t *playout, size_t len, int duration)
-{
-    spaces_ogg_writer_t  *writer;
-
-    writer = &playout->writer;
-
-    if (writer->nsegments == 0) {
-        return;
-    }
-
-    if (writer->samples + duration > SPACES_PLAYOUT_PAGE
-        || !spaces_ogg_writer_fits(writer, len))
-    {
-        spaces_playout_page(playout, 0);
-    }
 }
 
 
