@@ -94,14 +94,17 @@ TEST_JOBS = 4
 # src/media alone, under sanitizers; t/unit.t runs it under prove
 
 UNITS       = $(patsubst t/unit/%.c,$(BUILD)/unit-%,$(wildcard t/unit/*.c))
+UNIT_LIB    = $(wildcard t/unit/lib/*.c)
 
 unit-test: $(UNITS)
 
-$(BUILD)/unit-%: t/unit/%.c $(MEDIA) $(HEADERS)
+$(BUILD)/unit-%: t/unit/%.c $(MEDIA) $(HEADERS) $(UNIT_LIB) \
+                 $(wildcard t/unit/lib/*.h)
 	@mkdir -p $(BUILD)
 	@gcc -std=gnu11 -g -O1 -W -Wall -Wno-unused-parameter -Werror \
 	    -fsanitize=address,undefined -fno-sanitize-recover=all \
-	    -Isrc/media -o $@ $< $(MEDIA) -lcmocka -lopus -logg -lm
+	    -Isrc/media -It/unit/lib -o $@ $< $(UNIT_LIB) $(MEDIA) \
+	    -lcmocka -lopus -logg -lm
 
 bench: test-packages
 	$(call install-packages,$(BENCH_PACKAGES))

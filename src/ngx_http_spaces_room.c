@@ -551,7 +551,9 @@ ngx_http_spaces_owned_page(spaces_playout_t *playout, const uint8_t *page,
     }
 
     next = !(room->current & 1);
-    room->playout[next] = playout->state;
+
+    ngx_memcpy(&room->playout[next], &playout->state,
+               spaces_playout_state_size(playout->nsources));
 
     ngx_memory_barrier();
 

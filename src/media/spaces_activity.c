@@ -58,6 +58,7 @@ struct spaces_activity_s {
     int              rest;         /* packets until a probe may begin */
     int              warm_up;      /* samples yet to be discarded */
     int              probing;
+    int              begun;        /* the packet before had audio, too */
 
     int              celt_before;  /* the last packet was CELT-only */
 };
@@ -136,6 +137,7 @@ spaces_activity_packet(spaces_activity_t *activity, const uint8_t *data,
     if (spaces_activity_empty(&packet)) {
         activity->probing = 0;
         activity->verdict = 0;
+        activity->begun = 0;
         return 0;
     }
 
@@ -194,10 +196,20 @@ spaces_activity_empty(const spaces_activity_packet_t *packet)
 }
 
 
+/*
+ * A packet between empty ones refreshes the noise that a decoder makes in the
+ * meantime: a probe would come to nothing.
+ */
+
 static int
 spaces_activity_silk(spaces_activity_t *activity,
     const spaces_activity_packet_t *packet)
 {
+    int  begun;
+
+    begun = activity->begun;
+
+    activity->begun = 1;
     activity->celt_before = 0;
 
     if (spaces_activity_voice(packet)) {
@@ -206,7 +218,7 @@ spaces_activity_silk(spaces_activity_t *activity,
         return 1;
     }
 
-    if (activity->rest == 0 || activity->probing) {
+    if (activity->probing || (activity->rest == 0 && begun)) {
         spaces_activity_probe(activity, packet);
     }
 

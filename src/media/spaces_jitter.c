@@ -79,7 +79,11 @@ spaces_jitter_peek(spaces_jitter_t *jitter, const spaces_packet_ring_t *ring,
         return SPACES_JITTER_PACKET;
     }
 
-    *gap = missing;
+    /* nothing is shorter than a frame: what is over is the source's clock */
+
+    *gap = missing - missing % SPACES_OPUS_MIN_DURATION;
+
+    spaces_jitter_close_gap(jitter, missing - *gap);
 
     return SPACES_JITTER_GAP;
 }

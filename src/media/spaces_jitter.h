@@ -60,7 +60,8 @@ void spaces_jitter_init(spaces_jitter_t *jitter);
 
 /*
  * What is to be played at jitter->position, at "now" (ms, monotonic; INT64_MAX
- * if nothing is to wait).  Sets "packet", or for a gap the samples missing.
+ * if nothing is to wait).  Sets "packet", or for a gap the samples missing, a
+ * multiple of 2.5 ms.
  */
 spaces_jitter_status_e spaces_jitter_peek(spaces_jitter_t *jitter,
     const spaces_packet_ring_t *ring, int64_t now, int64_t margin,

@@ -25,6 +25,15 @@
 /* the last samples of a stretch that an encoder begins with: two frames */
 #define SPACES_MIXER_WARM      (2 * SPACES_MIXER_FRAME)
 
+/* the look-ahead of an encoder, 2.5 ms, in which it overlaps with the last */
+#define SPACES_MIXER_LOOKAHEAD   120
+
+/*
+ * An encoder that takes over begins with so much of its level: the strongest
+ * post-filter makes 1.75 times of it
+ */
+#define SPACES_MIXER_SOFT        0.57f
+
 #define SPACES_MIXER_COMPLEXITY  5
 
 /* the place of no packet: that of the first one is 0 */
@@ -61,6 +70,7 @@ struct spaces_mixer_s {
     float                   *sum;
     float                   *last;         /* the sum before */
     float                   *out;
+    float                   *warm;         /* a frame before it */
     int                      samples;      /* of the frame */
     int                      last_samples;
     int                      before;       /* who was passed through */
@@ -79,8 +89,9 @@ static void spaces_mixer_warm(spaces_mixer_t *mixer,
 static void spaces_mixer_warm_of_all(spaces_mixer_t *mixer,
     spaces_mixer_output_t *output, int without);
 static void spaces_mixer_warm_without(spaces_mixer_t *mixer, unsigned i);
-static void spaces_mixer_discard(spaces_mixer_output_t *output,
-    const float *pcm, int samples);
+static void spaces_mixer_discard(spaces_mixer_t *mixer,
+    spaces_mixer_output_t *output, int samples);
+static void spaces_mixer_soften(spaces_mixer_t *mixer);
 static int spaces_mixer_output(spaces_mixer_t *mixer,
     spaces_mixer_output_t *output, int64_t granule, int samples, uint8_t *out);
 static void spaces_mixer_limit(spaces_mixer_t *mixer,
@@ -106,11 +117,12 @@ spaces_mixer_create(unsigned n, int channels, int bitrate)
     mixer->sum = spaces_mixer_buffer(mixer, SPACES_MIXER_FRAME);
     mixer->last = spaces_mixer_buffer(mixer, SPACES_MIXER_FRAME);
     mixer->out = spaces_mixer_buffer(mixer, SPACES_MIXER_FRAME);
+    mixer->warm = spaces_mixer_buffer(mixer, SPACES_MIXER_FRAME);
     mixer->mix.encoder = spaces_mixer_encoder(mixer);
     mixer->mix.granule = -1;
 
     if (mixer->sum == NULL || mixer->last == NULL || mixer->out == NULL
-        || mixer->mix.encoder == NULL)
+        || mixer->warm == NULL || mixer->mix.encoder == NULL)
     {
         spaces_mixer_destroy(mixer);
         return NULL;
@@ -144,6 +156,7 @@ spaces_mixer_destroy(spaces_mixer_t *mixer)
     free(mixer->sum);
     free(mixer->last);
     free(mixer->out);
+    free(mixer->warm);
     free(mixer);
 }
 
@@ -183,7 +196,8 @@ spaces_mixer_reserve(spaces_mixer_t *mixer, unsigned i, int returns)
     }
 
     return (speaker->decoder && speaker->pcm && speaker->frame
-            && speaker->last && (!returns || speaker->returns.encoder)) ? 0 : -1;
+            && speaker->last && (!returns || speaker->returns.encoder))
+           ? 0 : -1;
 }
 
 
@@ -378,13 +392,14 @@ spaces_mixer_encode(spaces_mixer_t *mixer, int64_t granule, int samples,
     mixer->before = before;
     mixer->follows = (mixer->mix.granule == granule);
 
+    memcpy(mixer->out, mixer->sum,
+           samples * mixer->channels * sizeof(float));
+
     if (!mixer->follows) {
         spaces_mixer_output_begin(mixer, &mixer->mix);
         spaces_mixer_warm(mixer, &mixer->mix, -1);
+        spaces_mixer_soften(mixer);
     }
-
-    memcpy(mixer->out, mixer->sum,
-           samples * mixer->channels * sizeof(float));
 
     return spaces_mixer_output(mixer, &mixer->mix, granule, samples, out);
 }
@@ -399,6 +414,11 @@ spaces_mixer_encode_without(spaces_mixer_t *mixer, unsigned i,
 
     speaker = &mixer->speakers[i];
 
+    for (k = 0; k < samples * mixer->channels; k++) {
+        mixer->out[k] = mixer->sum[k]
+                        - (speaker->heard ? speaker->frame[k] : 0);
+    }
+
     if (speaker->returns.granule != granule) {
         spaces_mixer_output_begin(mixer, &speaker->returns);
 
@@ -408,11 +428,8 @@ spaces_mixer_encode_without(spaces_mixer_t *mixer, unsigned i,
         } else {
             spaces_mixer_warm(mixer, &speaker->returns, (int) i);
         }
-    }
 
-    for (k = 0; k < samples * mixer->channels; k++) {
-        mixer->out[k] = mixer->sum[k]
-                        - (speaker->heard ? speaker->frame[k] : 0);
+        spaces_mixer_soften(mixer);
     }
 
     return spaces_mixer_output(mixer, &speaker->returns, granule, samples,
@@ -466,8 +483,9 @@ spaces_mixer_warm(spaces_mixer_t *mixer, spaces_mixer_output_t *output,
     /* the samples before those of its packet at hand */
 
     for (k = 0; k < SPACES_MIXER_WARM; k += SPACES_MIXER_FRAME) {
-        spaces_mixer_discard(output, speaker->pcm + k * mixer->channels,
-                             SPACES_MIXER_FRAME);
+        memcpy(mixer->warm, speaker->pcm + k * mixer->channels,
+               SPACES_MIXER_FRAME * mixer->channels * sizeof(float));
+        spaces_mixer_discard(mixer, output, SPACES_MIXER_FRAME);
     }
 }
 
@@ -482,7 +500,7 @@ spaces_mixer_warm_of_all(spaces_mixer_t *mixer, spaces_mixer_output_t *output,
     unsigned                 i;
     spaces_mixer_speaker_t  *speaker;
 
-    memset(mixer->out, 0,
+    memset(mixer->warm, 0,
            SPACES_MIXER_FRAME * mixer->channels * sizeof(float));
 
     for (i = 0; i < mixer->n; i++) {
@@ -497,11 +515,11 @@ spaces_mixer_warm_of_all(spaces_mixer_t *mixer, spaces_mixer_output_t *output,
         }
 
         for (k = 0; k < SPACES_MIXER_FRAME * mixer->channels; k++) {
-            mixer->out[k] += speaker->pcm[from * mixer->channels + k];
+            mixer->warm[k] += speaker->pcm[from * mixer->channels + k];
         }
     }
 
-    spaces_mixer_discard(output, mixer->out, SPACES_MIXER_FRAME);
+    spaces_mixer_discard(mixer, output, SPACES_MIXER_FRAME);
 }
 
 
@@ -519,24 +537,56 @@ spaces_mixer_warm_without(spaces_mixer_t *mixer, unsigned i)
     speaker = &mixer->speakers[i];
 
     for (k = 0; k < mixer->last_samples * mixer->channels; k++) {
-        mixer->out[k] = mixer->last[k]
-                        - (speaker->was_heard ? speaker->last[k] : 0);
+        mixer->warm[k] = mixer->last[k]
+                         - (speaker->was_heard ? speaker->last[k] : 0);
     }
 
-    spaces_mixer_discard(&speaker->returns, mixer->out, mixer->last_samples);
+    spaces_mixer_discard(mixer, &speaker->returns, mixer->last_samples);
 }
 
 
+/*
+ * What decoders add to the end of the packets before, the look-ahead, goes
+ * through the post-filter of those, and was not filtered for it: at full scale
+ * it would burst.
+ */
+
 static void
-spaces_mixer_discard(spaces_mixer_output_t *output, const float *pcm,
+spaces_mixer_discard(spaces_mixer_t *mixer, spaces_mixer_output_t *output,
     int samples)
 {
+    int      i;
     uint8_t  scrap[SPACES_MIXER_MAX_PACKET];
 
-    if (opus_encode_float(output->encoder, pcm, samples, scrap, sizeof(scrap))
+    for (i = (samples - SPACES_MIXER_LOOKAHEAD) * mixer->channels;
+         i < samples * mixer->channels;
+         i++)
+    {
+        mixer->warm[i] *= SPACES_MIXER_SOFT;
+    }
+
+    if (opus_encode_float(output->encoder, mixer->warm, samples, scrap,
+                          sizeof(scrap))
         < 0)
     {
         (void) opus_encoder_ctl(output->encoder, OPUS_RESET_STATE);
+    }
+}
+
+
+/* and in as much time again the decoders go over to the filter that is ours */
+
+static void
+spaces_mixer_soften(spaces_mixer_t *mixer)
+{
+    int    i, n;
+    float  step;
+
+    n = SPACES_MIXER_LOOKAHEAD * mixer->channels;
+    step = (1 - SPACES_MIXER_SOFT) / n;
+
+    for (i = 0; i < n; i++) {
+        mixer->out[i] *= SPACES_MIXER_SOFT + step * i;
     }
 }
 

@@ -20,8 +20,10 @@
 #include "spaces_ogg_writer.h"
 
 
-/* a live page: 100 ms */
-#define SPACES_PLAYOUT_PAGE      4800
+#define SPACES_PLAYOUT_MS        (SPACES_OPUS_RATE / 1000)
+
+/* of the mix, and of silence */
+#define SPACES_PLAYOUT_FRAME     (20 * SPACES_PLAYOUT_MS)
 
 /* the most speakers a Space can have at once */
 #define SPACES_PLAYOUT_SOURCES   32
@@ -106,6 +108,7 @@ struct spaces_playout_s {
 
     spaces_mixer_t           *mixer;         /* NULL: never more than one */
     unsigned                  present;       /* sources that have a ring */
+    unsigned                  end;           /* behind the last of these */
     unsigned                  selected;      /* of these, heard now */
     int64_t                   now;           /* INT64_MAX: nothing waits */
     int64_t                   wall;          /* granule: gaps end there */
@@ -135,6 +138,9 @@ void spaces_playout_free(spaces_playout_t *playout);
 /* a new stream: hands the two header pages to the handler as one */
 void spaces_playout_begin(spaces_playout_t *playout, uint32_t serial,
     const spaces_opus_head_t *head, const char *const *comments, size_t n);
+
+/* the bytes of a state that so many places use */
+size_t spaces_playout_state_size(unsigned nsources);
 
 /* goes on from a state, another owner's or a file's */
 void spaces_playout_resume(spaces_playout_t *playout,
