@@ -94,6 +94,26 @@ subtest 'who gets in' => sub {
     ($ws, $line) = ask("/spaces/$live->{id}/live", 'spaces.opus.v1',
                        'Sec-WebSocket-Version' => 12);
     like($line, qr/^HTTP\/1\.1 4(?:00|26) /, 'another version');
+
+    for (
+        ['no Connection', { Connection => undef }, 400],
+        ['a Connection that says something else',
+         { Connection => 'keep-alive' }, 400],
+        ['that says other things, too',
+         { Connection => 'keep-alive, UPGRADE' }, 101],
+        ['in a list of its own',
+         { Connection => "keep-alive\r\nConnection: upgrade" }, 101],
+        ['a body', { 'Content-Length' => 5 }, 400],
+        ['a body in chunks', { 'Transfer-Encoding' => 'chunked' }, 400],
+    ) {
+        my ($name, $headers, $status) = @$_;
+        for my $what (qw(live ingest)) {
+            my $space = $what eq 'live' ? $live : $s->create;
+            (undef, $line) = ask("/spaces/$space->{id}/$what", $opus,
+                                 %{ $s->bearer($space->{token}) }, %$headers);
+            like($line, qr/^HTTP\/1\.1 $status /, "$name, $what: $status");
+        }
+    }
 };
 
 for my $how (qw(opus ogg)) {
