@@ -441,6 +441,13 @@ ngx_http_spaces_live_http(ngx_http_request_t *r, const char *type,
         ngx_http_spaces_own_connection(r);
     }
 
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        json_decref(hello);
+        return rc;
+    }
+
     rc = ngx_http_send_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
@@ -478,7 +485,10 @@ ngx_http_spaces_live_http(ngx_http_request_t *r, const char *type,
         return NGX_ERROR;
     }
 
-    r->read_event_handler = ngx_http_test_reading;
+    if (!r->discard_body) {
+        r->read_event_handler = ngx_http_test_reading;
+    }
+
     r->write_event_handler = ngx_http_spaces_live_write;
 
     rc = ngx_http_spaces_live_join(live, back, hello);

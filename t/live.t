@@ -123,8 +123,21 @@ subtest 'who may listen' => sub {
 
     is($loop->http('POST', "/spaces/$space{live}{id}/live", {})->code, 405,
        'POST');
-    $loop->leave(@hosts);
+
+    # a body is none of a listener's business, and in nobody's way
+    my @with = map {
+        $loop->listen($space{live}, how => $_,
+                      headers => { 'Content-Length' => 8_000_000 })
+    } qw(http events);
+    $_->put('x' x 8_000_000) for @with;
+    ok($loop->until(sub {
+        !grep { length $_->{out} || !$_->{status} } @with;
+    }), 'a body is read, and they hear all the same');
+
     end_it($s, $loop, $_) for @space{qw(live unlisted ticketed)};
+    ok($loop->until(sub { !grep { !$_->{gone} } @with }), 'to the end');
+    is(scalar(grep { !$_->{complete} } @with), 0, 'which is a clean one');
+    $loop->leave(@hosts);
 };
 
 subtest 'from when, and by which protocol' => sub {
