@@ -49,6 +49,7 @@ static ngx_http_spaces_problem_t  ngx_http_spaces_problems[] = {
     { 413, "urn:spaces:too-large", "The body is too large" },
     { 415, "urn:spaces:not-json", "The body must be application/json" },
     { 415, "urn:spaces:not-opus", "The audio is not Ogg Opus" },
+    { 415, "urn:spaces:too-long", "A packet is too long" },
     { 416, "urn:spaces:bad-range", "The range is outside the recording" },
     { 500, "urn:spaces:internal", "Something went wrong here" },
     { 503, "urn:spaces:redis", "The store of Spaces is not to be had" },

@@ -254,6 +254,37 @@ subtest 'against the rules' => sub {
     is($ws->{code}, 1000, 'in kind');
 };
 
+subtest 'packets that no voice needs' => sub {
+    my $space = $s->create;
+    my $talks = $loop->speak($space, [steady(590)], how => 'opus',
+                             repeat => 1);
+    ok($loop->until(sub {
+        $s->space($space->{id})->{state} eq 'live';
+    }), 'live');
+
+    # 48 frames of 2.5 ms
+    my $fat = sub { return pack('C C', 0xe7, 48) . 'x' x (48 * $_[0]) };
+    for (['16 KB less a little', 340, undef], ['16 KB', 341, 1009]) {
+        my ($name, $bytes, $code) = @$_;
+        my ($ws, $line) = ask("/spaces/$space->{id}/ingest", 'spaces.opus.v1',
+                              %{ $s->bearer($s->invite($space, 'x')->{token}) });
+        like($line, qr/^HTTP\/1\.1 101 /, "$name: they speak");
+        $ws->send_binary($fat->($bytes));
+        $ws->send_ping('there');
+        ok($ws->wait(sub { $ws->{gone} || @{ $ws->{pongs} } }),
+           "$name: an answer");
+        is($ws->{code}, $code, "$name: " . ($code // 'taken'));
+    }
+    my $ogg = $loop->speak($space, [$fat->(20), $fat->(341)], page => 20,
+                           token => $s->invite($space, 'y')->{token});
+    ok($loop->until(sub { $ogg->{status} }), 'over HTTP: an answer');
+    is($ogg->{status}, 415, 'over HTTP: 415');
+    is($ogg->answer->{type}, 'urn:spaces:too-long', 'over HTTP: and why');
+    like($s->error_log, qr/A packet is too long: a packet of a speaker has/,
+         'it is logged');
+    $loop->leave($talks);
+};
+
 subtest 'faster than real time is slowed, and dropped is nothing' => sub {
     my @packets = babble(300, seconds => 8);
     my %space = map { $_ => $s->create(record => true) } qw(opus ogg);
