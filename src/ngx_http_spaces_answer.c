@@ -73,6 +73,27 @@ ngx_http_spaces_describe(ngx_http_request_t *r, ngx_http_spaces_space_t *space,
 }
 
 
+json_t *
+ngx_http_spaces_hello(ngx_http_request_t *r)
+{
+    ngx_str_t              *role;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    static ngx_str_t  listener = ngx_string("listener");
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    role = ctx->role < NGX_HTTP_SPACES_SPEAKER
+           ? &listener : &ngx_http_spaces_roles[ctx->role];
+
+    return json_pack("{s:o, s:b, s:o}",
+                     "role", ngx_http_spaces_json_string(role),
+                     "recording", (int) ngx_http_spaces_is_recorded(ctx),
+                     "space", ngx_http_spaces_describe(r, ctx->space,
+                                      ctx->role == NGX_HTTP_SPACES_HOST));
+}
+
+
 ngx_int_t
 ngx_http_spaces_answer(ngx_http_request_t *r, ngx_uint_t status, json_t *json)
 {

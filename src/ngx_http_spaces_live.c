@@ -49,7 +49,6 @@ static ngx_int_t ngx_http_spaces_live_state(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_live_from(ngx_http_request_t *r,
     int64_t *back);
 static ngx_int_t ngx_http_spaces_events_loaded(ngx_http_request_t *r);
-static json_t *ngx_http_spaces_live_hello(ngx_http_request_t *r);
 
 static ngx_http_spaces_live_t *ngx_http_spaces_live_create(
     ngx_http_request_t *r);
@@ -331,28 +330,7 @@ ngx_http_spaces_events_loaded(ngx_http_request_t *r)
 
     return ngx_http_spaces_live_http(r, "text/event-stream",
                                      ngx_http_spaces_form_sse, 0,
-                                     ngx_http_spaces_live_hello(r));
-}
-
-
-static json_t *
-ngx_http_spaces_live_hello(ngx_http_request_t *r)
-{
-    ngx_str_t              *role;
-    ngx_http_spaces_ctx_t  *ctx;
-
-    static ngx_str_t  listener = ngx_string("listener");
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-
-    role = ctx->role < NGX_HTTP_SPACES_SPEAKER
-           ? &listener : &ngx_http_spaces_roles[ctx->role];
-
-    return json_pack("{s:o, s:b, s:o}",
-                     "role", ngx_http_spaces_json_string(role),
-                     "recording", (int) ngx_http_spaces_is_recorded(ctx),
-                     "space", ngx_http_spaces_describe(r, ctx->space,
-                                      ctx->role == NGX_HTTP_SPACES_HOST));
+                                     ngx_http_spaces_hello(r));
 }
 
 
@@ -532,7 +510,7 @@ ngx_http_spaces_live_websocket(ngx_http_request_t *r, ngx_uint_t protocol,
                                    : ngx_http_spaces_form_ws_opus;
     live->listener.counts = 1;
 
-    hello = ngx_http_spaces_live_hello(r);
+    hello = ngx_http_spaces_hello(r);
 
     rc = ngx_http_spaces_live_join(live, back, hello);
 

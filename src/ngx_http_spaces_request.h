@@ -191,6 +191,12 @@ ngx_int_t ngx_http_spaces_mask(ngx_http_request_t *r);
 json_t *ngx_http_spaces_describe(ngx_http_request_t *r,
     ngx_http_spaces_space_t *space, ngx_uint_t for_host);
 
+/*
+ * The first event that anybody is told, without its name: their role, whether
+ * it is recorded, the Space; likewise
+ */
+json_t *ngx_http_spaces_hello(ngx_http_request_t *r);
+
 
 /* the answers; each returns what the handler is to return */
 
