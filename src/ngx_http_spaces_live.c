@@ -215,7 +215,8 @@ ngx_http_spaces_live_loaded(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_spaces_live_state(ngx_http_request_t *r)
 {
-    ngx_http_spaces_ctx_t  *ctx;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
@@ -239,6 +240,14 @@ ngx_http_spaces_live_state(ngx_http_request_t *r)
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
                                        "the Space is live on node \"%V\", "
                                        "listen there", &ctx->space->node);
+    }
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    if (ngx_http_spaces_zone_is_full(smcf->zone, &ctx->id)) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
+                                       "too many processes have listeners of "
+                                       "it: old workers have to go first");
     }
 
     return NGX_DECLINED;
