@@ -716,10 +716,14 @@ ngx_http_spaces_live_ask(ngx_http_spaces_live_t *live)
 
     live->change = change;
     live->asking = 1;
-    ctx->admitted = 1;
-    ctx->fresh = 0;
 
-    (void) ngx_http_spaces_load(r, ngx_http_spaces_live_asked);
+    if (ngx_http_spaces_load_again(r, ngx_http_spaces_live_asked)
+        != NGX_HTTP_SPACES_LATER)
+    {
+        /* without memory, to be asked at the next change */
+
+        live->asking = 0;
+    }
 }
 
 

@@ -99,6 +99,9 @@ typedef ngx_int_t (*ngx_http_spaces_reply_pt)(ngx_http_request_t *r,
     redisReply *reply);
 
 
+typedef struct ngx_http_spaces_again_s  ngx_http_spaces_again_t;
+
+
 typedef struct {
     ngx_str_t                    id;         /* of the Space */
     ngx_str_t                    target;     /* the handler's argument */
@@ -110,6 +113,8 @@ typedef struct {
 
     ngx_http_spaces_space_t     *space;      /* NULL: there is none */
     ngx_http_spaces_role_e       role;
+    ngx_pool_t                  *pool;       /* for what is loaded */
+    ngx_http_spaces_again_t     *again;      /* NULL: it was loaded once */
 
     ngx_uint_t                   in_room;    /* "room" is set */
     ngx_http_spaces_room_info_t  room;
@@ -129,7 +134,6 @@ typedef struct {
     unsigned                     fresh:1;    /* nothing from the cache */
     unsigned                     by_token:1; /* the role is the token's */
     unsigned                     masked:1;
-    unsigned                     admitted:1; /* and only asked again */
 } ngx_http_spaces_ctx_t;
 
 

@@ -215,7 +215,13 @@ subtest 'a link that is revoked' => sub {
         $_ => $loop->listen($space, how => $_, token => $share->{token})
     } qw(http opus);
     ok($loop->until(sub { !grep { !$_->{status} } values %l }), 'they listen');
-    $loop->run(1);
+    # whoever changes something makes it be asked again whether they may
+    for my $title ('One', 'Two', 'Three') {
+        is($loop->http('PATCH', "/spaces/$space->{id}",
+                       $s->bearer($space->{token}),
+                       { title => $title })->code, 200, "changed: $title");
+        $loop->run(1.2);
+    }
     is(scalar(grep { $_->{gone} } values %l), 0, 'and go on to');
 
     is($s->http('DELETE', "/spaces/$space->{id}/shares/$share->{id}",
