@@ -63,9 +63,25 @@ json_t *
 ngx_http_spaces_describe(ngx_http_request_t *r, ngx_http_spaces_space_t *space,
     ngx_uint_t for_host)
 {
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_space_t       scheduled;
     ngx_http_spaces_main_conf_t  *smcf;
 
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    if (space == ctx->space && ctx->in_room
+        && ctx->room.state == NGX_HTTP_SPACES_ROOM_STARTING)
+    {
+        /* nobody is told that it is live who could not listen to it yet */
+
+        scheduled = *space;
+        scheduled.state = NGX_HTTP_SPACES_SCHEDULED;
+        scheduled.recording = NGX_HTTP_SPACES_NONE;
+        scheduled.started_at = 0;
+
+        space = &scheduled;
+    }
 
     return ngx_http_spaces_space_json(space,
                           ngx_http_spaces_zone_speakers(smcf->zone, &space->id),
