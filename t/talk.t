@@ -27,7 +27,8 @@ my %hz = (ana => 310, bea => 890, cem => 1670);
 # seconds, the length of the longest silence of a tone, in steps of 100 ms
 sub longest_hole {
     my ($pcm, $hz, $from, $to) = @_;
-    my $part = substr $pcm, int($from * 8000) * 4, int(($to - $from) * 8000) * 4;
+    my $part = substr $pcm, int($from * 8000) * 4,
+                      int(($to - $from) * 8000) * 4;
     my ($longest, $hole) = (0, 0);
     for (tone_profile($part, $hz, 0.1)) {
         $hole = $_ < -35 ? $hole + 1 : 0;

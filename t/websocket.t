@@ -266,8 +266,9 @@ subtest 'packets that no voice needs' => sub {
     my $fat = sub { return pack('C C', 0xe7, 48) . 'x' x (48 * $_[0]) };
     for (['16 KB less a little', 340, undef], ['16 KB', 341, 1009]) {
         my ($name, $bytes, $code) = @$_;
+        my $token = $s->invite($space, 'x')->{token};
         my ($ws, $line) = ask("/spaces/$space->{id}/ingest", 'spaces.opus.v1',
-                              %{ $s->bearer($s->invite($space, 'x')->{token}) });
+                              %{ $s->bearer($token) });
         like($line, qr/^HTTP\/1\.1 101 /, "$name: they speak");
         $ws->send_binary($fat->($bytes));
         $ws->send_ping('there');
