@@ -49,6 +49,7 @@ static ngx_http_spaces_problem_t  ngx_http_spaces_problems[] = {
     { 413, "urn:spaces:too-large", "The body is too large" },
     { 415, "urn:spaces:not-json", "The body must be application/json" },
     { 415, "urn:spaces:not-opus", "The audio is not Ogg Opus" },
+    { 415, "urn:spaces:too-long", "A packet is too long" },
     { 416, "urn:spaces:bad-range", "The range is outside the recording" },
     { 500, "urn:spaces:internal", "Something went wrong here" },
     { 503, "urn:spaces:redis", "The store of Spaces is not to be had" },
@@ -62,13 +63,50 @@ json_t *
 ngx_http_spaces_describe(ngx_http_request_t *r, ngx_http_spaces_space_t *space,
     ngx_uint_t for_host)
 {
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_space_t       scheduled;
     ngx_http_spaces_main_conf_t  *smcf;
 
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    if (space == ctx->space && ctx->in_room
+        && ctx->room.state == NGX_HTTP_SPACES_ROOM_STARTING)
+    {
+        /* nobody is told that it is live who could not listen to it yet */
+
+        scheduled = *space;
+        scheduled.state = NGX_HTTP_SPACES_SCHEDULED;
+        scheduled.recording = NGX_HTTP_SPACES_NONE;
+        scheduled.started_at = 0;
+
+        space = &scheduled;
+    }
 
     return ngx_http_spaces_space_json(space,
                           ngx_http_spaces_zone_speakers(smcf->zone, &space->id),
                           for_host);
+}
+
+
+json_t *
+ngx_http_spaces_hello(ngx_http_request_t *r)
+{
+    ngx_str_t              *role;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    static ngx_str_t  listener = ngx_string("listener");
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    role = ctx->role < NGX_HTTP_SPACES_SPEAKER
+           ? &listener : &ngx_http_spaces_roles[ctx->role];
+
+    return json_pack("{s:o, s:b, s:o}",
+                     "role", ngx_http_spaces_json_string(role),
+                     "recording", (int) ngx_http_spaces_is_recorded(ctx),
+                     "space", ngx_http_spaces_describe(r, ctx->space,
+                                      ctx->role == NGX_HTTP_SPACES_HOST));
 }
 
 

@@ -187,9 +187,12 @@ static ngx_int_t
 ngx_http_spaces_cache_hold(ngx_http_request_t *r,
     ngx_http_spaces_cached_t *cached)
 {
-    ngx_pool_cleanup_t  *cln;
+    ngx_pool_cleanup_t     *cln;
+    ngx_http_spaces_ctx_t  *ctx;
 
-    cln = ngx_pool_cleanup_add(r->pool, 0);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    cln = ngx_pool_cleanup_add(ctx->pool, 0);
     if (cln == NULL) {
         return NGX_ERROR;
     }

@@ -38,7 +38,7 @@ void ngx_http_spaces_cache_destroy(ngx_http_spaces_cache_t *cache);
 
 /*
  * What is there by that key, an id or the hash of a token, and not too old;
- * "stale" if nothing better is to be had.  The request holds it to its end.
+ * "stale" if nothing better is to be had.  The request holds it.
  */
 ngx_http_spaces_cached_t *ngx_http_spaces_cache_get(ngx_http_request_t *r,
     ngx_str_t *key, ngx_uint_t stale);

@@ -60,6 +60,8 @@ ngx_http_spaces_get_ctx(ngx_http_request_t *r)
     ctx = cln->data;
     ngx_memzero(ctx, sizeof(ngx_http_spaces_ctx_t));
 
+    ctx->pool = r->pool;
+
     cln->handler = ngx_http_spaces_ctx_cleanup;
 
     ngx_http_set_ctx(r, ctx, ngx_http_spaces_module);

@@ -42,7 +42,10 @@ ngx_int_t ngx_http_spaces_form_pages(ngx_http_spaces_form_e form,
     const u_char *data, size_t len, ngx_uint_t header,
     ngx_http_spaces_bytes_t *out);
 
-/* an event: its name, its data as JSON, and both in one JSON object */
+/*
+ * An event: its name, its data as JSON for Server-Sent Events, and both in one
+ * JSON object for WebSocket
+ */
 ngx_int_t ngx_http_spaces_form_event(ngx_http_spaces_form_e form,
     const char *name, ngx_str_t *data, ngx_str_t *json,
     ngx_http_spaces_bytes_t *out);

@@ -82,6 +82,7 @@ struct ngx_http_spaces_ingest_s {
     unsigned                        no_space:1;
     unsigned                        reloading:1;
     unsigned                        reloaded:1;
+    unsigned                        too_long:1;/* a packet was */
     unsigned                        raw_answered:1;
     unsigned                        over:1;    /* the Space has ended */
     unsigned                        done:1;

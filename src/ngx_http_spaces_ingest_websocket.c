@@ -61,13 +61,13 @@ ngx_http_spaces_ingest_handshake(ngx_http_request_t *r, ngx_uint_t *protocol)
 ngx_int_t
 ngx_http_spaces_ingest_websocket(ngx_http_spaces_ingest_t *ingest)
 {
-    json_t                  *hello;
-    ngx_int_t                rc;
-    ngx_str_t                json;
-    ngx_pool_cleanup_t      *cln;
-    ngx_http_request_t      *r;
-    ngx_http_cleanup_t      *hcln;
-    ngx_http_spaces_ctx_t   *ctx;
+    json_t                 *hello;
+    ngx_int_t               rc;
+    ngx_str_t               json;
+    ngx_pool_cleanup_t     *cln;
+    ngx_http_request_t     *r;
+    ngx_http_cleanup_t     *hcln;
+    ngx_http_spaces_ctx_t  *ctx;
 
     r = ingest->request;
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
@@ -99,13 +99,7 @@ ngx_http_spaces_ingest_websocket(ngx_http_spaces_ingest_t *ingest)
     cln->handler = ngx_http_spaces_ingest_free_pending;
     cln->data = ingest;
 
-    hello = json_pack("{s:o, s:b, s:o}",
-                      "role",
-                      ngx_http_spaces_json_string(
-                                           &ngx_http_spaces_roles[ctx->role]),
-                      "recording", (int) ngx_http_spaces_is_recorded(ctx),
-                      "space", ngx_http_spaces_describe(r, ctx->space,
-                                                  ingest->entrant.host));
+    hello = ngx_http_spaces_hello(r);
 
     rc = ngx_http_spaces_event_json(r->pool, "hello", hello, &json);
 
@@ -367,7 +361,10 @@ ngx_http_spaces_ingest_close(ngx_http_spaces_ingest_t *ingest)
 
     ctx = ngx_http_get_module_ctx(ingest->request, ngx_http_spaces_module);
 
-    ngx_http_spaces_websocket_close(ingest->ws, NGX_HTTP_SPACES_WS_REFUSED,
+    ngx_http_spaces_websocket_close(ingest->ws,
+                                    ingest->too_long
+                                    ? NGX_HTTP_SPACES_WS_TOO_BIG
+                                    : NGX_HTTP_SPACES_WS_REFUSED,
                                     ctx->reason ? ctx->reason : "");
 }
 

@@ -28,6 +28,8 @@ static uint64_t ngx_http_spaces_listener_page(ngx_http_spaces_room_t *room,
     int64_t granule);
 static int64_t ngx_http_spaces_listener_granule(ngx_http_spaces_room_t *room,
     uint64_t start);
+static ngx_int_t ngx_http_spaces_listener_hello(
+    ngx_http_spaces_listener_t *listener, json_t *hello);
 static ngx_int_t ngx_http_spaces_listener_catch_up(
     ngx_http_spaces_listener_t *listener);
 static ngx_int_t ngx_http_spaces_listener_refill(
@@ -140,11 +142,7 @@ ngx_int_t
 ngx_http_spaces_listener_begin(ngx_http_spaces_listener_t *listener,
     int64_t back, json_t *hello)
 {
-    char                    *text;
     int64_t                  granule;
-    ngx_int_t                rc;
-    ngx_str_t                compact, json;
-    ngx_pool_t              *pool;
     ngx_http_spaces_feed_t  *feed;
     ngx_http_spaces_room_t  *room;
 
@@ -154,32 +152,8 @@ ngx_http_spaces_listener_begin(ngx_http_spaces_listener_t *listener,
     listener->catching_up = 1;
     listener->offset = feed->offset;
 
-    if (hello) {
-        rc = NGX_ERROR;
-        pool = ngx_create_pool(4096, ngx_cycle->log);
-        text = json_dumps(hello, JSON_COMPACT);
-
-        if (pool && text
-            && ngx_http_spaces_event_json(pool, "hello", hello, &json)
-               == NGX_OK)
-        {
-            compact.data = (u_char *) text;
-            compact.len = ngx_strlen(text);
-
-            rc = ngx_http_spaces_form_event(
-                                  (ngx_http_spaces_form_e) listener->form,
-                                  "hello", &compact, &json, &listener->past);
-        }
-
-        free(text);
-
-        if (pool) {
-            ngx_destroy_pool(pool);
-        }
-
-        if (rc != NGX_OK) {
-            return NGX_ERROR;
-        }
+    if (hello && ngx_http_spaces_listener_hello(listener, hello) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     if (room == NULL || listener->form >= ngx_http_spaces_form_sse) {
@@ -214,6 +188,54 @@ ngx_http_spaces_listener_begin(ngx_http_spaces_listener_t *listener,
     }
 
     return NGX_OK;
+}
+
+
+/* as its form has it: with the name of the event in the JSON, or beside it */
+
+static ngx_int_t
+ngx_http_spaces_listener_hello(ngx_http_spaces_listener_t *listener,
+    json_t *hello)
+{
+    char                    *text;
+    ngx_int_t                rc;
+    ngx_str_t                json;
+    ngx_pool_t              *pool;
+    ngx_http_spaces_form_e   form;
+
+    form = (ngx_http_spaces_form_e) listener->form;
+
+    if (form >= ngx_http_spaces_form_sse) {
+        text = json_dumps(hello, JSON_COMPACT);
+        if (text == NULL) {
+            return NGX_ERROR;
+        }
+
+        json.data = (u_char *) text;
+        json.len = ngx_strlen(text);
+
+        rc = ngx_http_spaces_form_event(form, "hello", &json, NULL,
+                                        &listener->past);
+        free(text);
+
+        return rc;
+    }
+
+    pool = ngx_create_pool(4096, ngx_cycle->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_spaces_event_json(pool, "hello", hello, &json);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_spaces_form_event(form, "hello", NULL, &json,
+                                        &listener->past);
+    }
+
+    ngx_destroy_pool(pool);
+
+    return rc;
 }
 
 

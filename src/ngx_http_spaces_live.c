@@ -49,7 +49,6 @@ static ngx_int_t ngx_http_spaces_live_state(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_live_from(ngx_http_request_t *r,
     int64_t *back);
 static ngx_int_t ngx_http_spaces_events_loaded(ngx_http_request_t *r);
-static json_t *ngx_http_spaces_live_hello(ngx_http_request_t *r);
 
 static ngx_http_spaces_live_t *ngx_http_spaces_live_create(
     ngx_http_request_t *r);
@@ -216,7 +215,8 @@ ngx_http_spaces_live_loaded(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_spaces_live_state(ngx_http_request_t *r)
 {
-    ngx_http_spaces_ctx_t  *ctx;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
@@ -240,6 +240,14 @@ ngx_http_spaces_live_state(ngx_http_request_t *r)
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
                                        "the Space is live on node \"%V\", "
                                        "listen there", &ctx->space->node);
+    }
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    if (ngx_http_spaces_zone_is_full(smcf->zone, &ctx->id)) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
+                                       "too many processes have listeners of "
+                                       "it: old workers have to go first");
     }
 
     return NGX_DECLINED;
@@ -331,28 +339,7 @@ ngx_http_spaces_events_loaded(ngx_http_request_t *r)
 
     return ngx_http_spaces_live_http(r, "text/event-stream",
                                      ngx_http_spaces_form_sse, 0,
-                                     ngx_http_spaces_live_hello(r));
-}
-
-
-static json_t *
-ngx_http_spaces_live_hello(ngx_http_request_t *r)
-{
-    ngx_str_t              *role;
-    ngx_http_spaces_ctx_t  *ctx;
-
-    static ngx_str_t  listener = ngx_string("listener");
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-
-    role = ctx->role < NGX_HTTP_SPACES_SPEAKER
-           ? &listener : &ngx_http_spaces_roles[ctx->role];
-
-    return json_pack("{s:o, s:b, s:o}",
-                     "role", ngx_http_spaces_json_string(role),
-                     "recording", (int) ngx_http_spaces_is_recorded(ctx),
-                     "space", ngx_http_spaces_describe(r, ctx->space,
-                                      ctx->role == NGX_HTTP_SPACES_HOST));
+                                     ngx_http_spaces_hello(r));
 }
 
 
@@ -441,6 +428,13 @@ ngx_http_spaces_live_http(ngx_http_request_t *r, const char *type,
         ngx_http_spaces_own_connection(r);
     }
 
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        json_decref(hello);
+        return rc;
+    }
+
     rc = ngx_http_send_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
@@ -478,7 +472,10 @@ ngx_http_spaces_live_http(ngx_http_request_t *r, const char *type,
         return NGX_ERROR;
     }
 
-    r->read_event_handler = ngx_http_test_reading;
+    if (!r->discard_body) {
+        r->read_event_handler = ngx_http_test_reading;
+    }
+
     r->write_event_handler = ngx_http_spaces_live_write;
 
     rc = ngx_http_spaces_live_join(live, back, hello);
@@ -522,7 +519,7 @@ ngx_http_spaces_live_websocket(ngx_http_request_t *r, ngx_uint_t protocol,
                                    : ngx_http_spaces_form_ws_opus;
     live->listener.counts = 1;
 
-    hello = ngx_http_spaces_live_hello(r);
+    hello = ngx_http_spaces_hello(r);
 
     rc = ngx_http_spaces_live_join(live, back, hello);
 
@@ -719,10 +716,14 @@ ngx_http_spaces_live_ask(ngx_http_spaces_live_t *live)
 
     live->change = change;
     live->asking = 1;
-    ctx->admitted = 1;
-    ctx->fresh = 0;
 
-    (void) ngx_http_spaces_load(r, ngx_http_spaces_live_asked);
+    if (ngx_http_spaces_load_again(r, ngx_http_spaces_live_asked)
+        != NGX_HTTP_SPACES_LATER)
+    {
+        /* without memory, to be asked at the next change */
+
+        live->asking = 0;
+    }
 }
 
 

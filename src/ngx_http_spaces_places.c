@@ -17,6 +17,8 @@ static void ngx_http_spaces_room_voice(ngx_http_spaces_room_t *room,
     ngx_http_spaces_speaker_t *speaker, ngx_http_spaces_voice_t *voice);
 static ngx_http_spaces_counter_t *ngx_http_spaces_room_counter(
     ngx_http_spaces_room_t *room);
+static ngx_http_spaces_counter_t *ngx_http_spaces_room_free_counter(
+    ngx_http_spaces_room_t *room);
 
 
 ngx_int_t
@@ -375,36 +377,46 @@ ngx_http_spaces_room_voice(ngx_http_spaces_room_t *room,
 ngx_http_spaces_room_t *
 ngx_http_spaces_zone_enter(ngx_http_spaces_zone_t *zone, ngx_str_t *id)
 {
-    ngx_uint_t                  i;
     ngx_http_spaces_room_t     *room;
     ngx_http_spaces_counter_t  *counter;
+
+    counter = NULL;
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
     room = ngx_http_spaces_zone_lookup(zone, id);
 
-    if (room == NULL || room->state != NGX_HTTP_SPACES_ROOM_LIVE) {
-        goto failed;
+    if (room && room->state == NGX_HTTP_SPACES_ROOM_LIVE) {
+        counter = ngx_http_spaces_room_free_counter(room);
     }
 
-    for (i = 0; i < NGX_HTTP_SPACES_COUNTERS; i++) {
-        counter = &room->counters[i];
-
-        if (counter->pid == 0 || !ngx_http_spaces_alive(counter->pid)) {
-            counter->n = 0;
-            counter->pid = ngx_pid;
-
-            ngx_shmtx_unlock(&zone->shpool->mutex);
-
-            return room;
-        }
+    if (counter) {
+        counter->n = 0;
+        counter->pid = ngx_pid;
     }
-
-failed:
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
-    return NULL;
+    return counter ? room : NULL;
+}
+
+
+ngx_uint_t
+ngx_http_spaces_zone_is_full(ngx_http_spaces_zone_t *zone, ngx_str_t *id)
+{
+    ngx_uint_t               full;
+    ngx_http_spaces_room_t  *room;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    room = ngx_http_spaces_zone_lookup(zone, id);
+
+    full = room && ngx_http_spaces_room_counter(room) == NULL
+           && ngx_http_spaces_room_free_counter(room) == NULL;
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return full;
 }
 
 
@@ -445,6 +457,26 @@ ngx_http_spaces_room_counter(ngx_http_spaces_room_t *room)
 
         if (room->counters[i].pid == (ngx_atomic_uint_t) ngx_pid) {
             return &room->counters[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* of nobody, or of a process that is gone */
+
+static ngx_http_spaces_counter_t *
+ngx_http_spaces_room_free_counter(ngx_http_spaces_room_t *room)
+{
+    ngx_uint_t                  i;
+    ngx_http_spaces_counter_t  *counter;
+
+    for (i = 0; i < NGX_HTTP_SPACES_COUNTERS; i++) {
+        counter = &room->counters[i];
+
+        if (counter->pid == 0 || !ngx_http_spaces_alive(counter->pid)) {
+            return counter;
         }
     }
 

@@ -90,6 +90,10 @@ ngx_http_spaces_room_t *ngx_http_spaces_zone_enter(
     ngx_http_spaces_zone_t *zone, ngx_str_t *id);
 void ngx_http_spaces_zone_leave(ngx_http_spaces_room_t *room);
 
+/* so many processes have listeners of the room that this one can't */
+ngx_uint_t ngx_http_spaces_zone_is_full(ngx_http_spaces_zone_t *zone,
+    ngx_str_t *id);
+
 /* this process has so many listeners of a room that it has entered */
 void ngx_http_spaces_zone_count(ngx_http_spaces_room_t *room,
     ngx_uint_t listeners);

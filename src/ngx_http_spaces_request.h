@@ -58,6 +58,7 @@ typedef enum {
     NGX_HTTP_SPACES_TOO_LARGE,
     NGX_HTTP_SPACES_NOT_JSON,
     NGX_HTTP_SPACES_NOT_OPUS,
+    NGX_HTTP_SPACES_TOO_LONG,
     NGX_HTTP_SPACES_BAD_RANGE,
     NGX_HTTP_SPACES_INTERNAL,
     NGX_HTTP_SPACES_NO_REDIS,
@@ -98,6 +99,9 @@ typedef ngx_int_t (*ngx_http_spaces_reply_pt)(ngx_http_request_t *r,
     redisReply *reply);
 
 
+typedef struct ngx_http_spaces_again_s  ngx_http_spaces_again_t;
+
+
 typedef struct {
     ngx_str_t                    id;         /* of the Space */
     ngx_str_t                    target;     /* the handler's argument */
@@ -109,6 +113,8 @@ typedef struct {
 
     ngx_http_spaces_space_t     *space;      /* NULL: there is none */
     ngx_http_spaces_role_e       role;
+    ngx_pool_t                  *pool;       /* for what is loaded */
+    ngx_http_spaces_again_t     *again;      /* NULL: it was loaded once */
 
     ngx_uint_t                   in_room;    /* "room" is set */
     ngx_http_spaces_room_info_t  room;
@@ -128,7 +134,6 @@ typedef struct {
     unsigned                     fresh:1;    /* nothing from the cache */
     unsigned                     by_token:1; /* the role is the token's */
     unsigned                     masked:1;
-    unsigned                     admitted:1; /* and only asked again */
 } ngx_http_spaces_ctx_t;
 
 
@@ -189,6 +194,12 @@ ngx_int_t ngx_http_spaces_mask(ngx_http_request_t *r);
 /* a Space as an answer has it, with who speaks in it; owned by the caller */
 json_t *ngx_http_spaces_describe(ngx_http_request_t *r,
     ngx_http_spaces_space_t *space, ngx_uint_t for_host);
+
+/*
+ * The first event that anybody is told, without its name: their role, whether
+ * it is recorded, the Space; likewise
+ */
+json_t *ngx_http_spaces_hello(ngx_http_request_t *r);
 
 
 /* the answers; each returns what the handler is to return */

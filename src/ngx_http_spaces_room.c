@@ -68,14 +68,16 @@ static void ngx_http_spaces_owned_thread_done(ngx_event_t *ev);
 static void ngx_http_spaces_owned_play(ngx_http_spaces_owned_t *owned);
 static void ngx_http_spaces_owned_played(ngx_http_spaces_owned_t *owned);
 static void ngx_http_spaces_owned_count(ngx_http_spaces_owned_t *owned);
-static ngx_uint_t ngx_http_spaces_owned_is_over(ngx_http_spaces_owned_t *owned,
-    int64_t now);
+static const char *ngx_http_spaces_owned_why_over(
+    ngx_http_spaces_owned_t *owned, int64_t now);
 static ngx_uint_t ngx_http_spaces_owned_is_long(
     ngx_http_spaces_owned_t *owned);
 static ngx_uint_t ngx_http_spaces_owned_is_drained(
     ngx_http_spaces_owned_t *owned, int64_t now);
 static ngx_uint_t ngx_http_spaces_owned_hand_over(
     ngx_http_spaces_owned_t *owned);
+static void ngx_http_spaces_owned_dismiss(ngx_http_spaces_owned_t *owned,
+    ngx_uint_t resume);
 static void ngx_http_spaces_owned_fail(ngx_http_spaces_owned_t *owned,
     ngx_uint_t no_space);
 static void ngx_http_spaces_owned_recorded(void *data);
@@ -339,19 +341,23 @@ ngx_http_spaces_room_own(ngx_http_spaces_main_conf_t *smcf,
     ngx_uint_t                resume;
     ngx_http_spaces_owned_t  *owned;
 
+    resume = (ngx_http_spaces_room_playout(room)->head != 0);
+
     owned = ngx_http_spaces_owned_create(smcf, room);
     if (owned == NULL) {
-        room->state = NGX_HTTP_SPACES_ROOM_FAILED;
+
+        if (!resume) {
+            room->state = NGX_HTTP_SPACES_ROOM_FAILED;
+        }
+
         room->owner = 0;
         return NGX_ERROR;
     }
 
-    resume = (ngx_http_spaces_room_playout(room)->head != 0);
-
     if ((!resume || room->header_len == 0)
         && ngx_http_spaces_owned_begin(owned, resume) != NGX_OK)
     {
-        ngx_http_spaces_owned_fail(owned, 0);
+        ngx_http_spaces_owned_dismiss(owned, resume);
         return NGX_ERROR;
     }
 
@@ -369,16 +375,7 @@ ngx_http_spaces_room_own(ngx_http_spaces_main_conf_t *smcf,
                                              ngx_http_spaces_owned_recorded,
                                              owned);
         if (owned->recorder == NULL) {
-
-            if (resume) {
-                /* to be tried again, by whoever looks first */
-                ngx_http_spaces_owned_free(owned);
-                room->owner = 0;
-
-            } else {
-                ngx_http_spaces_owned_fail(owned, 0);
-            }
-
+            ngx_http_spaces_owned_dismiss(owned, resume);
             return NGX_ERROR;
         }
     }
@@ -631,13 +628,18 @@ static void
 ngx_http_spaces_owned_live(ngx_http_spaces_owned_t *owned, int64_t now)
 {
     unsigned                  cost;
+    const char               *why;
     ngx_http_spaces_rooms_t  *rooms;
 
     ngx_http_spaces_owned_speakers(owned);
 
     owned->now = now;
 
-    if (!owned->draining && ngx_http_spaces_owned_is_over(owned, now)) {
+    why = owned->draining ? NULL : ngx_http_spaces_owned_why_over(owned, now);
+
+    if (why) {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "space %V ends: %s", &owned->room->sn.str, why);
 
         /* from here on the sources hurry, too */
 
@@ -834,9 +836,17 @@ ngx_http_spaces_owned_played(ngx_http_spaces_owned_t *owned)
         ngx_http_spaces_recorder_run(owned->recorder);
 
         if (ngx_http_spaces_recorder_failed(owned->recorder) && !room->torn) {
-            room->recording = NGX_HTTP_SPACES_NONE;
+
+            /* the reason first: who sees that it stopped tells why */
+
             room->torn = 1;
+
+            ngx_memory_barrier();
+
+            room->recording = NGX_HTTP_SPACES_NONE;
             ngx_http_spaces_room_changed(room);
+
+            owned->unsaved = 1;
         }
     }
 
@@ -887,8 +897,10 @@ ngx_http_spaces_owned_count(ngx_http_spaces_owned_t *owned)
 }
 
 
-static ngx_uint_t
-ngx_http_spaces_owned_is_over(ngx_http_spaces_owned_t *owned, int64_t now)
+/* why the room is to end now, NULL if it goes on */
+
+static const char *
+ngx_http_spaces_owned_why_over(ngx_http_spaces_owned_t *owned, int64_t now)
 {
     ngx_uint_t               i;
     ngx_http_spaces_room_t  *room;
@@ -896,32 +908,25 @@ ngx_http_spaces_owned_is_over(ngx_http_spaces_owned_t *owned, int64_t now)
     room = owned->room;
 
     if (room->ending) {
-        return 1;
-    }
-
-    if (room->vacant && now >= room->vacant + room->reconnect) {
-
-        for (i = 0; i < room->nspeakers; i++) {
-
-            if (!spaces_playout_played(&owned->playout, (unsigned) i)) {
-                return 0;
-            }
-        }
-
-        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "space %V ends: nobody has come back to speak",
-                      &room->sn.str);
-        return 1;
+        return "it was asked to, or its host is through";
     }
 
     if (ngx_http_spaces_owned_is_long(owned)) {
-        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "space %V ends: \"spaces_max_duration\" is reached",
-                      &room->sn.str);
-        return 1;
+        return "\"spaces_max_duration\" is reached";
     }
 
-    return 0;
+    if (room->vacant == 0 || now < room->vacant + room->reconnect) {
+        return NULL;
+    }
+
+    for (i = 0; i < room->nspeakers; i++) {
+
+        if (!spaces_playout_played(&owned->playout, (unsigned) i)) {
+            return NULL;
+        }
+    }
+
+    return "nobody has come back to speak";
 }
 
 
@@ -987,6 +992,26 @@ ngx_http_spaces_owned_hand_over(ngx_http_spaces_owned_t *owned)
     ngx_http_spaces_owned_free(owned);
 
     return 1;
+}
+
+
+/* want of memory: a room that is live is tried again, by who looks first */
+
+static void
+ngx_http_spaces_owned_dismiss(ngx_http_spaces_owned_t *owned,
+    ngx_uint_t resume)
+{
+    ngx_http_spaces_room_t  *room;
+
+    room = owned->room;
+
+    if (!resume) {
+        ngx_http_spaces_owned_fail(owned, 0);
+        return;
+    }
+
+    ngx_http_spaces_owned_free(owned);
+    room->owner = 0;
 }
 
 

@@ -174,12 +174,14 @@ ngx_http_spaces_ingest_write(ngx_http_spaces_ingest_t *ingest)
 
     if (ingest->packet.len + sizeof(spaces_packet_t) > ring->size) {
 
-        /* of those who are not the host: no voice is as long as that */
+        /* of those who are not the host: no voice needs as much */
 
-        ingest->reader.damage.bad_packets++;
-        ingest->held = 0;
+        ingest->too_long = 1;
 
-        return NGX_OK;
+        return ngx_http_spaces_ingest_refuse(ingest,
+                   NGX_HTTP_SPACES_TOO_LONG,
+                   "a packet of a speaker has less than 16 KB; encode at a "
+                   "lower bitrate, or in packets of 20 ms");
     }
 
     ngx_memzero(&packet, sizeof(spaces_packet_t));

@@ -32,8 +32,17 @@ static ngx_int_t ngx_http_spaces_speakers_removed(ngx_http_request_t *r,
 static ngx_int_t ngx_http_spaces_speakers_set(ngx_http_request_t *r,
     ngx_str_t *hash, const char *field, ngx_uint_t value,
     ngx_http_spaces_reply_pt reply);
+static ngx_int_t ngx_http_spaces_speakers_require_set(ngx_http_request_t *r,
+    redisReply *reply);
 static ngx_int_t ngx_http_spaces_speakers_unknown(ngx_http_request_t *r);
 
+
+/* a field of a token that is still there: one made anew would never expire */
+
+static ngx_str_t  ngx_http_spaces_speakers_script = ngx_string(
+    "if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end "
+    "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) "
+    "return 1");
 
 static ngx_str_t  ngx_http_spaces_host_id = ngx_string("host");
 
@@ -148,10 +157,10 @@ ngx_http_spaces_speakers_invited(ngx_http_request_t *r, redisReply *reply)
 ngx_int_t
 ngx_http_spaces_speakers_patch(ngx_http_request_t *r, ngx_str_t *id)
 {
-    ngx_int_t                   rc;
-    ngx_http_spaces_ctx_t      *ctx;
-    ngx_http_spaces_voice_t     voice;
-    ngx_http_spaces_invited_t  *invited;
+    ngx_int_t                     rc;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_voice_t       voice;
+    ngx_http_spaces_invited_t    *invited;
     ngx_http_spaces_main_conf_t  *smcf;
 
     static const char  *names[] = { "muted", NULL };
@@ -240,10 +249,17 @@ ngx_http_spaces_speakers_mute(ngx_http_request_t *r, ngx_str_t *hash,
 static ngx_int_t
 ngx_http_spaces_speakers_muted(ngx_http_request_t *r, redisReply *reply)
 {
+    ngx_int_t                     rc;
     ngx_http_spaces_ctx_t        *ctx;
     ngx_http_spaces_voice_t       voice;
     ngx_http_spaces_invited_t    *invited;
     ngx_http_spaces_main_conf_t  *smcf;
+
+    rc = ngx_http_spaces_speakers_require_set(r, reply);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
@@ -329,9 +345,16 @@ ngx_http_spaces_speakers_gone(ngx_http_request_t *r, ngx_str_t *hash,
 static ngx_int_t
 ngx_http_spaces_speakers_removed(ngx_http_request_t *r, redisReply *reply)
 {
+    ngx_int_t                     rc;
     ngx_http_spaces_ctx_t        *ctx;
     ngx_http_spaces_invited_t    *invited;
     ngx_http_spaces_main_conf_t  *smcf;
+
+    rc = ngx_http_spaces_speakers_require_set(r, reply);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
@@ -354,7 +377,8 @@ ngx_http_spaces_speakers_set(ngx_http_request_t *r, ngx_str_t *hash,
     ngx_http_spaces_ctx_t        *ctx;
     ngx_http_spaces_main_conf_t  *smcf;
 
-    static ngx_str_t  hset = ngx_string("HSET");
+    static ngx_str_t  eval = ngx_string("EVAL");
+    static ngx_str_t  one = ngx_string("1");
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
@@ -367,7 +391,9 @@ ngx_http_spaces_speakers_set(ngx_http_request_t *r, ngx_str_t *hash,
     commands = ngx_array_create(r->pool, 4, sizeof(ngx_array_t));
 
     if (key.data == NULL || number.data == NULL || commands == NULL
-        || ngx_http_spaces_redis_add(commands, 4, &hset, &key, &name, &number)
+        || ngx_http_spaces_redis_add(commands, 6, &eval,
+                                     &ngx_http_spaces_speakers_script, &one,
+                                     &key, &name, &number)
            == NULL
         || ngx_http_spaces_store_add_changed(smcf, commands, &ctx->id)
            != NGX_OK)
@@ -376,6 +402,31 @@ ngx_http_spaces_speakers_set(ngx_http_request_t *r, ngx_str_t *hash,
     }
 
     return ngx_http_spaces_request_transaction(r, commands, reply);
+}
+
+
+/* NGX_DECLINED if the token has the field now, or the answer */
+
+static ngx_int_t
+ngx_http_spaces_speakers_require_set(ngx_http_request_t *r, redisReply *reply)
+{
+    redisReply  *set;
+
+    set = (reply->type == REDIS_REPLY_ARRAY && reply->elements)
+          ? reply->element[0] : reply;
+
+    if (set->type == REDIS_REPLY_INTEGER) {
+        return set->integer ? NGX_DECLINED
+                            : ngx_http_spaces_speakers_unknown(r);
+    }
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "redis did not set a field of a token: %*s",
+                  (size_t) (set->type == REDIS_REPLY_ERROR
+                            ? ngx_min(set->len, 200) : 0), set->str);
+
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_REDIS,
+                                   "Redis refused to take it");
 }
 
 

@@ -11,6 +11,9 @@
 /* how long after its last moment a live Space is taken for forgotten, ms */
 #define NGX_HTTP_SPACES_FORGOTTEN  300000
 
+/* what loading takes of a request's memory, bytes */
+#define NGX_HTTP_SPACES_AGAIN      1024
+
 
 /* what a load under way remembers */
 
@@ -22,6 +25,16 @@ typedef struct {
 } ngx_http_spaces_loading_t;
 
 
+/* what is known of the caller, while it is loaded again, and where it is */
+
+struct ngx_http_spaces_again_s {
+    ngx_pool_t                 *pool;        /* NULL: the request's */
+    ngx_pool_t                 *next;        /* NULL: it isn't loaded now */
+    ngx_http_spaces_token_t    *token;
+    ngx_http_spaces_space_t    *space;
+};
+
+
 typedef struct {
     ngx_http_spaces_saved_pt      handler;
     void                         *data;
@@ -31,6 +44,9 @@ typedef struct {
 } ngx_http_spaces_saving_t;
 
 
+static void ngx_http_spaces_again_done(ngx_http_request_t *r,
+    ngx_uint_t loaded);
+static void ngx_http_spaces_again_cleanup(void *data);
 static ngx_int_t ngx_http_spaces_load_token(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_load_space(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_loaded(ngx_http_request_t *r);
@@ -75,6 +91,100 @@ ngx_http_spaces_load(ngx_http_request_t *r, ngx_http_spaces_step_pt step)
 }
 
 
+ngx_int_t
+ngx_http_spaces_load_again(ngx_http_request_t *r, ngx_http_spaces_step_pt step)
+{
+    ngx_pool_t               *pool;
+    ngx_pool_cleanup_t       *cln;
+    ngx_http_spaces_ctx_t    *ctx;
+    ngx_http_spaces_again_t  *again;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ctx->again == NULL) {
+        cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_spaces_again_t));
+        if (cln == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memzero(cln->data, sizeof(ngx_http_spaces_again_t));
+
+        cln->handler = ngx_http_spaces_again_cleanup;
+        ctx->again = cln->data;
+    }
+
+    /* if there was no memory last time */
+
+    ngx_http_spaces_again_done(r, 0);
+
+    pool = ngx_create_pool(NGX_HTTP_SPACES_AGAIN, ngx_cycle->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    again = ctx->again;
+    again->next = pool;
+    again->token = ctx->token;
+    again->space = ctx->space;
+
+    ctx->pool = pool;
+    ctx->fresh = 0;
+
+    return ngx_http_spaces_load(r, step);
+}
+
+
+/* one of the two pools is given back */
+
+static void
+ngx_http_spaces_again_done(ngx_http_request_t *r, ngx_uint_t loaded)
+{
+    ngx_pool_t               *old;
+    ngx_http_spaces_ctx_t    *ctx;
+    ngx_http_spaces_again_t  *again;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    again = ctx->again;
+
+    if (again == NULL || again->next == NULL) {
+        return;
+    }
+
+    if (loaded) {
+        old = again->pool;
+        again->pool = again->next;
+
+    } else {
+        old = again->next;
+        ctx->token = again->token;
+        ctx->space = again->space;
+    }
+
+    again->next = NULL;
+    ctx->loading = NULL;
+    ctx->pool = again->pool ? again->pool : r->pool;
+
+    if (old) {
+        ngx_destroy_pool(old);
+    }
+}
+
+
+static void
+ngx_http_spaces_again_cleanup(void *data)
+{
+    ngx_http_spaces_again_t  *again = data;
+
+    if (again->pool) {
+        ngx_destroy_pool(again->pool);
+    }
+
+    if (again->next) {
+        ngx_destroy_pool(again->next);
+    }
+}
+
+
 static ngx_int_t
 ngx_http_spaces_load_token(ngx_http_request_t *r)
 {
@@ -99,7 +209,7 @@ ngx_http_spaces_load_token(ngx_http_request_t *r)
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
     key = ctx->hash;
-    name = ngx_http_spaces_token_key(smcf, r->pool, &ctx->hash);
+    name = ngx_http_spaces_token_key(smcf, ctx->pool, &ctx->hash);
 
     return ngx_http_spaces_fetch(r, &key, &name, ngx_http_spaces_token_reply);
 }
@@ -182,7 +292,7 @@ ngx_http_spaces_load_space(ngx_http_request_t *r)
 
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
-    name = ngx_http_spaces_space_key(smcf, r->pool, &ctx->id);
+    name = ngx_http_spaces_space_key(smcf, ctx->pool, &ctx->id);
 
     return ngx_http_spaces_fetch(r, &ctx->id, &name,
                                  ngx_http_spaces_space_reply);
@@ -254,7 +364,7 @@ ngx_http_spaces_loaded(ngx_http_request_t *r)
     if (ctx->space && (ctx->fresh || smcf->zone->sh->nrooms
                        || smcf->zone->sh->nclaims))
     {
-        space = ngx_palloc(r->pool, sizeof(ngx_http_spaces_space_t));
+        space = ngx_palloc(ctx->pool, sizeof(ngx_http_spaces_space_t));
         if (space == NULL) {
             return NGX_ERROR;
         }
@@ -266,6 +376,8 @@ ngx_http_spaces_loaded(ngx_http_request_t *r)
                                                     &ctx->room)
                        == NGX_OK;
     }
+
+    ngx_http_spaces_again_done(r, 1);
 
     ngx_http_spaces_assign_role(r);
 
@@ -286,7 +398,7 @@ ngx_http_spaces_fetch(ngx_http_request_t *r, ngx_str_t *key, ngx_str_t *name,
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
-    loading = ngx_palloc(r->pool, sizeof(ngx_http_spaces_loading_t));
+    loading = ngx_palloc(ctx->pool, sizeof(ngx_http_spaces_loading_t));
     if (loading == NULL || name->data == NULL) {
         return NGX_ERROR;
     }
@@ -402,9 +514,11 @@ ngx_http_spaces_unavailable(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
-    if (ctx->admitted) {
+    if (ctx->again && ctx->again->next) {
 
         /* who hears a Space already goes on to, until it is known better */
+
+        ngx_http_spaces_again_done(r, 0);
 
         return ctx->step(r);
     }

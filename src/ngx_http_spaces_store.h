@@ -30,6 +30,14 @@ ngx_int_t ngx_http_spaces_load(ngx_http_request_t *r,
     ngx_http_spaces_step_pt step);
 
 /*
+ * Likewise once more, of a request that goes on meanwhile, as often as wanted:
+ * the memory of the time before is given back.  If Redis does not answer, what
+ * was known is left as it is.
+ */
+ngx_int_t ngx_http_spaces_load_again(ngx_http_request_t *r,
+    ngx_http_spaces_step_pt step);
+
+/*
  * A command, or several as a transaction, on behalf of a request: the reply
  * goes to the function, unless the request is gone; without an answer of Redis
  * the request is answered with 503.  Returns NGX_HTTP_SPACES_LATER, or that

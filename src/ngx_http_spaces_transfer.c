@@ -158,10 +158,9 @@ ngx_http_spaces_transfer_check(ngx_http_spaces_transfer_t *transfer)
 
     /* without Redis who hears it already goes on to */
 
-    ctx->fresh = 1;
     ctx->admitted = 1;
 
-    rc = ngx_http_spaces_load(r, ngx_http_spaces_transfer_checked);
+    rc = ngx_http_spaces_load_again(r, ngx_http_spaces_transfer_checked);
 
     if (rc == NGX_ERROR) {
         ngx_http_finalize_request(r, NGX_ERROR);
@@ -176,24 +175,32 @@ ngx_http_spaces_transfer_check(ngx_http_spaces_transfer_t *transfer)
 static ngx_int_t
 ngx_http_spaces_transfer_checked(ngx_http_request_t *r)
 {
+    ngx_uint_t                    allowed;
     ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_space_t      *loaded, space;
     ngx_http_spaces_transfer_t   *transfer;
     ngx_http_spaces_main_conf_t  *smcf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
     transfer = ctx->data;
+    loaded = ctx->space;
+    allowed = 0;
 
-    if (ctx->space) {
+    if (loaded) {
 
-        /* a deletion that Redis has not been told of yet */
+        /* without Redis it is the old one: a deletion since is known here */
 
-        (void) ngx_http_spaces_zone_overlay(smcf->zone, ctx->space,
-                                            &ctx->room);
+        space = *loaded;
+        (void) ngx_http_spaces_zone_overlay(smcf->zone, &space, &ctx->room);
 
-        if (transfer->allowed(r)) {
-            return NGX_HTTP_SPACES_LATER;
-        }
+        ctx->space = &space;
+        allowed = transfer->allowed(r);
+        ctx->space = loaded;
+    }
+
+    if (allowed) {
+        return NGX_HTTP_SPACES_LATER;
     }
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,

@@ -42,6 +42,8 @@ struct ngx_http_spaces_websocket_s {
 
 static ngx_table_elt_t *ngx_http_spaces_websocket_header(
     ngx_http_request_t *r, const char *name);
+static ngx_uint_t ngx_http_spaces_websocket_lists(ngx_http_request_t *r,
+    const char *name, ngx_str_t *token);
 static ngx_uint_t ngx_http_spaces_websocket_has(ngx_str_t *list,
     ngx_str_t *token);
 static ngx_int_t ngx_http_spaces_websocket_answer(ngx_http_request_t *r,
@@ -68,13 +70,9 @@ static void ngx_http_spaces_websocket_message_callback(
 ngx_uint_t
 ngx_http_spaces_websocket_wanted(ngx_http_request_t *r)
 {
-    ngx_table_elt_t  *h;
-
     static ngx_str_t  websocket = ngx_string("websocket");
 
-    h = ngx_http_spaces_websocket_header(r, "Upgrade");
-
-    return h && ngx_http_spaces_websocket_has(&h->value, &websocket);
+    return ngx_http_spaces_websocket_lists(r, "Upgrade", &websocket);
 }
 
 
@@ -102,6 +100,37 @@ ngx_http_spaces_websocket_header(ngx_http_request_t *r, const char *name)
     }
 
     return NULL;
+}
+
+
+/* whether a header that may come several times lists the token */
+
+static ngx_uint_t
+ngx_http_spaces_websocket_lists(ngx_http_request_t *r, const char *name,
+    ngx_str_t *token)
+{
+    size_t            len;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    len = ngx_strlen(name);
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].key.len == len
+                && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0
+                && ngx_http_spaces_websocket_has(&h[i].value, token))
+            {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
 }
 
 
@@ -147,6 +176,8 @@ ngx_http_spaces_websocket_accept(ngx_http_request_t *r, ngx_str_t *protocols,
     ngx_uint_t        i;
     ngx_table_elt_t  *h;
 
+    static ngx_str_t  upgrade = ngx_string("upgrade");
+
     /* RFC 6455, 4.2.1 */
 
     h = ngx_http_spaces_websocket_header(r, "Sec-WebSocket-Version");
@@ -174,11 +205,25 @@ ngx_http_spaces_websocket_accept(ngx_http_request_t *r, ngx_str_t *protocols,
                                        "there is no \"Sec-WebSocket-Key\"");
     }
 
-    h = ngx_http_spaces_websocket_header(r, "Sec-WebSocket-Protocol");
+    if (!ngx_http_spaces_websocket_lists(r, "Connection", &upgrade)) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
+                                       "\"Connection\" does not say "
+                                       "\"upgrade\": a proxy in between has "
+                                       "to pass it on");
+    }
 
-    for (i = 0; h && protocols[i].len; i++) {
+    /* what follows the header is frames */
 
-        if (ngx_http_spaces_websocket_has(&h->value, &protocols[i])) {
+    if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
+                                       "a WebSocket begins without a body");
+    }
+
+    for (i = 0; protocols[i].len; i++) {
+
+        if (ngx_http_spaces_websocket_lists(r, "Sec-WebSocket-Protocol",
+                                            &protocols[i]))
+        {
             *protocol = i;
             return NGX_DECLINED;
         }

@@ -12,6 +12,8 @@ use File::Path qw(remove_tree);
 use Mojo::JSON qw(true false);
 use Test::More;
 use Test::Spaces;
+use Test::Spaces::Audio qw(broken_pages);
+use Test::Spaces::Loop;
 use Test::Spaces::Ogg qw(build packets silence_of);
 use Time::HiRes qw(sleep);
 
@@ -73,19 +75,51 @@ subtest 'a file system that fills' => sub {
         $s->{ulimit} = 64;
     }
     $s->start;
+    my $loop = Test::Spaces::Loop->new($s);
     my $space = $s->create(record => true);
-    my $host = $s->begin_ingest($space);
     my $fat = tone(seconds => 12, bitrate => '400k', cbr => 1, channels => 2);
-    Test::Spaces::chunk($host, $fat);
-    ok(until_ok(sub { $s->error_log =~ /recording of space .* stops: pwrite/ },
-                30), 'the log tells');
-    ok(until_ok(sub {
+    my $host = $loop->speak($space, [packets($fat)], how => 'opus',
+                            repeat => 1);
+    ok($loop->until(sub { $s->space($space->{id})->{state} eq 'live' }),
+       'live');
+    my @told = ($host, map { $loop->listen($space, how => $_) }
+                           qw(events opus));
+    my $hears = $loop->listen($space);
+    ok($loop->until(sub {
+        $s->error_log =~ /recording of space .* stops: pwrite/;
+    }, 30), 'the log tells');
+    ok($loop->until(sub {
         my $live = $s->space($space->{id});
         $live->{state} eq 'live' && $live->{recording} eq 'none';
     }), 'the Space goes on, and says that it is not recorded any more');
-    my $res = $s->end_space($space);
+    ok($loop->until(sub {
+        ($s->redis('HGET', "spaces:space:{$space->{id}}", 'recording') // '')
+            eq 'none';
+    }), 'and so does Redis');
+
+    # who speaks and who listens are told, and what is said goes on
+    for my $l (@told) {
+        ok($loop->until(sub { $l->events('warning') }),
+           "$l->{how}: a warning");
+        like(($l->events('warning'))[0]{detail}, qr/recording has stopped/,
+             "$l->{how}: says what");
+        is(($l->events('recording'))[-1]{recording}, false,
+           "$l->{how}: recording is off");
+        is($l->{events}[0]{recording}, true, "$l->{how}: it was on");
+    }
+    my $late = $loop->listen($space, how => 'opus');
+    ok($loop->until(sub { $late->events('hello') }), 'one comes later');
+    is($late->{events}[0]{recording}, false, 'and is told that it is off');
+    my $had = length $hears->audio;
+    ok($loop->until(sub { length $hears->audio > $had + 10_000 }),
+       'it is heard on');
+
+    my $res = $loop->http('POST', "/spaces/$space->{id}/end",
+                          $s->bearer($space->{token}));
     is($res->code, 200, 'it ends');
     is($res->json->{recording}, 'available', 'what was written is kept');
+    is(broken_pages($hears->audio), '', 'who listened has missed nothing');
+    undef $loop;
     my $out = $s->replay($space->{id});
     oggz_ok($out, 'a file of its own right');
     my @in = packets($fat);

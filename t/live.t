@@ -123,8 +123,21 @@ subtest 'who may listen' => sub {
 
     is($loop->http('POST', "/spaces/$space{live}{id}/live", {})->code, 405,
        'POST');
-    $loop->leave(@hosts);
+
+    # a body is none of a listener's business, and in nobody's way
+    my @with = map {
+        $loop->listen($space{live}, how => $_,
+                      headers => { 'Content-Length' => 8_000_000 })
+    } qw(http events);
+    $_->put('x' x 8_000_000) for @with;
+    ok($loop->until(sub {
+        !grep { length $_->{out} || !$_->{status} } @with;
+    }), 'a body is read, and they hear all the same');
+
     end_it($s, $loop, $_) for @space{qw(live unlisted ticketed)};
+    ok($loop->until(sub { !grep { !$_->{gone} } @with }), 'to the end');
+    is(scalar(grep { !$_->{complete} } @with), 0, 'which is a clean one');
+    $loop->leave(@hosts);
 };
 
 subtest 'from when, and by which protocol' => sub {
@@ -202,7 +215,13 @@ subtest 'a link that is revoked' => sub {
         $_ => $loop->listen($space, how => $_, token => $share->{token})
     } qw(http opus);
     ok($loop->until(sub { !grep { !$_->{status} } values %l }), 'they listen');
-    $loop->run(1);
+    # whoever changes something makes it be asked again whether they may
+    for my $title ('One', 'Two', 'Three') {
+        is($loop->http('PATCH', "/spaces/$space->{id}",
+                       $s->bearer($space->{token}),
+                       { title => $title })->code, 200, "changed: $title");
+        $loop->run(1.2);
+    }
     is(scalar(grep { $_->{gone} } values %l), 0, 'and go on to');
 
     is($s->http('DELETE', "/spaces/$space->{id}/shares/$share->{id}",

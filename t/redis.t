@@ -12,6 +12,8 @@ use IO::Socket::UNIX;
 use Mojo::JSON qw(true);
 use Test::More;
 use Test::Spaces;
+use Test::Spaces::Audio qw(steady);
+use Test::Spaces::Loop;
 use Test::Spaces::Ogg qw(build packets silence_of);
 use Time::HiRes qw(sleep time);
 
@@ -188,6 +190,50 @@ subtest 'Redis full of something else' => sub {
            'full');
     $s->redis('CONFIG', 'SET', 'maxmemory', 0);
     is($s->create(title => 'x')->{title}, 'x', 'and no longer');
+    $s->stop;
+};
+
+subtest 'who listens by token, without Redis' => sub {
+    my $s = Test::Spaces->new(workers => 4, quiet => ['exited on signal 9'],
+                              http => { spaces_reconnect => '60s' })->start;
+    my $loop = Test::Spaces::Loop->new($s);
+    my $space = $s->create(visibility => 'unlisted');
+    my $host = $loop->speak($space, [steady(590)], how => 'opus', repeat => 1,
+                            reconnect => 1);
+    my $is_live = sub {
+        ($s->space($space->{id}, $space->{token}) // {})->{state} eq 'live';
+    };
+    ok($loop->until($is_live), 'live');
+    my $share = $s->http('POST', "/spaces/$space->{id}/shares",
+                         $s->bearer($space->{token}), json => {})->json;
+    my @l = map { $loop->listen($space, token => $share->{token}) } 1 .. 20;
+    ok($loop->until(sub { !grep { !length $_->{body} } @l }), 'they listen');
+
+    # another worker takes the room over and can't say so: at every attempt it
+    # is looked at whether they still may listen, in vain
+    kill 'STOP', $s->{redis_pid};
+    my $killed = $host->worker;
+    kill 'KILL', $killed;
+    $loop->run(4);
+    my @left = grep { !$_->{gone} } @l;
+    is(scalar(grep { $_->worker != $killed } @l), scalar @left,
+       scalar(@left) . ' of other workers listen on');
+    my $had = length $left[0]{body};
+    kill 'CONT', $s->{redis_pid};
+    ok($loop->until(sub { length $left[0]{body} > $had }), 'and hear');
+    ok($loop->until(sub { $is_live->() }), 'Redis is back');
+    is(scalar(grep { $_->{gone} } @left), 0, 'they are left alone');
+
+    my $code;
+    ok($loop->until(sub {
+        # by any worker: each has its own connection
+        $code = $s->http('DELETE', "/spaces/$space->{id}/shares/$share->{id}",
+                         $s->bearer($space->{token}))->code;
+        $code != 503;
+    }), 'the link is revoked');
+    is($code, 204, 'with 204');
+    ok($loop->until(sub { !grep { !$_->{gone} } @left }), 'they are cut');
+    undef $loop;
     $s->stop;
 };
 

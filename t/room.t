@@ -331,7 +331,9 @@ subtest 'thirteen talk, each in another way' => sub {
 
 subtest 'who may talk, and how many' => sub {
     my $s = Test::Spaces->new(workers => 2,
-                              http => { spaces_max_speakers => 3 })->start;
+                              http => { spaces_max_speakers => 3 });
+    $s->{http}{spaces_redis} = "unix:$s->{dir}/redis.sock timeout=10s";
+    $s->start;
     my $loop = Test::Spaces::Loop->new($s);
     my $space = $s->create;
     my @invited = map { $s->invite($space, "No $_") } 1 .. 3;
@@ -395,6 +397,19 @@ subtest 'who may talk, and how many' => sub {
     }
     is($try->($invited[0]{token}, 'opus')->{status}, 403,
        'who is muted has no way in');
+
+    # between the look at the token and its change, the token expires
+    for (['PATCH', { muted => true }], ['DELETE', undef]) {
+        my ($method, $json) = @$_;
+        my $id = $s->invite($space, 'late')->{id};
+        my ($hash) = grep { /^$id/ }
+            @{ $s->redis('SMEMBERS', "spaces:space:{$space->{id}}:tokens") };
+        $s->redis('PEXPIRE', "spaces:token:$hash", 500);
+        is($s->redis('CLIENT', 'PAUSE', 800, 'WRITE'), 'OK', 'no writes now');
+        is($loop->http($method, "$url/$id", $s->as('ana'), $json)->code, 404,
+           "$method, but the invitation has just expired: 404");
+        is($s->redis('EXISTS', "spaces:token:$hash"), 0, 'and stays so');
+    }
     undef $loop;
     $s->stop;
 };

@@ -94,6 +94,26 @@ subtest 'who gets in' => sub {
     ($ws, $line) = ask("/spaces/$live->{id}/live", 'spaces.opus.v1',
                        'Sec-WebSocket-Version' => 12);
     like($line, qr/^HTTP\/1\.1 4(?:00|26) /, 'another version');
+
+    for (
+        ['no Connection', { Connection => undef }, 400],
+        ['a Connection that says something else',
+         { Connection => 'keep-alive' }, 400],
+        ['that says other things, too',
+         { Connection => 'keep-alive, UPGRADE' }, 101],
+        ['in a list of its own',
+         { Connection => "keep-alive\r\nConnection: upgrade" }, 101],
+        ['a body', { 'Content-Length' => 5 }, 400],
+        ['a body in chunks', { 'Transfer-Encoding' => 'chunked' }, 400],
+    ) {
+        my ($name, $headers, $status) = @$_;
+        for my $what (qw(live ingest)) {
+            my $space = $what eq 'live' ? $live : $s->create;
+            (undef, $line) = ask("/spaces/$space->{id}/$what", $opus,
+                                 %{ $s->bearer($space->{token}) }, %$headers);
+            like($line, qr/^HTTP\/1\.1 $status /, "$name, $what: $status");
+        }
+    }
 };
 
 for my $how (qw(opus ogg)) {
@@ -232,6 +252,38 @@ subtest 'against the rules' => sub {
     $ws->send_close(1000, 'bye');
     ok($ws->closed, 'a close is answered');
     is($ws->{code}, 1000, 'in kind');
+};
+
+subtest 'packets that no voice needs' => sub {
+    my $space = $s->create;
+    my $talks = $loop->speak($space, [steady(590)], how => 'opus',
+                             repeat => 1);
+    ok($loop->until(sub {
+        $s->space($space->{id})->{state} eq 'live';
+    }), 'live');
+
+    # 48 frames of 2.5 ms
+    my $fat = sub { return pack('C C', 0xe7, 48) . 'x' x (48 * $_[0]) };
+    for (['16 KB less a little', 340, undef], ['16 KB', 341, 1009]) {
+        my ($name, $bytes, $code) = @$_;
+        my $token = $s->invite($space, 'x')->{token};
+        my ($ws, $line) = ask("/spaces/$space->{id}/ingest", 'spaces.opus.v1',
+                              %{ $s->bearer($token) });
+        like($line, qr/^HTTP\/1\.1 101 /, "$name: they speak");
+        $ws->send_binary($fat->($bytes));
+        $ws->send_ping('there');
+        ok($ws->wait(sub { $ws->{gone} || @{ $ws->{pongs} } }),
+           "$name: an answer");
+        is($ws->{code}, $code, "$name: " . ($code // 'taken'));
+    }
+    my $ogg = $loop->speak($space, [$fat->(20), $fat->(341)], page => 20,
+                           token => $s->invite($space, 'y')->{token});
+    ok($loop->until(sub { $ogg->{status} }), 'over HTTP: an answer');
+    is($ogg->{status}, 415, 'over HTTP: 415');
+    is($ogg->answer->{type}, 'urn:spaces:too-long', 'over HTTP: and why');
+    like($s->error_log, qr/A packet is too long: a packet of a speaker has/,
+         'it is logged');
+    $loop->leave($talks);
 };
 
 subtest 'faster than real time is slowed, and dropped is nothing' => sub {
