@@ -102,6 +102,8 @@ ngx_http_spaces_problem(ngx_http_request_t *r,
 
     p = &ngx_http_spaces_problems[problem];
 
+    ngx_http_spaces_metrics_problem(problem);
+
     va_start(args, format);
     last = ngx_vslprintf(buf, buf + sizeof(buf), format, args);
     va_end(args);
@@ -138,6 +140,19 @@ ngx_http_spaces_problem(ngx_http_request_t *r,
     }
 
     return ngx_http_spaces_answer_json(r, p->status, &type, json);
+}
+
+
+const char *
+ngx_http_spaces_problem_slug(ngx_uint_t problem)
+{
+    if (problem >= sizeof(ngx_http_spaces_problems)
+                   / sizeof(ngx_http_spaces_problem_t))
+    {
+        return NULL;
+    }
+
+    return ngx_http_spaces_problems[problem].type + sizeof("urn:spaces:") - 1;
 }
 
 

@@ -433,6 +433,8 @@ ngx_http_spaces_reaper_expired(ngx_event_t *ev)
         return;
     }
 
+    ngx_http_spaces_metrics_recording(ngx_http_spaces_metric_expired,
+                                      due->space->bytes);
     ngx_http_spaces_reaper_save(due);
 }
 
@@ -447,6 +449,8 @@ ngx_http_spaces_reaper_purged(ngx_event_t *ev)
         return;
     }
 
+    ngx_http_spaces_metrics_recording(ngx_http_spaces_metric_purged,
+                                      due->space->bytes);
     ngx_http_spaces_reaper_forget(due);
 }
 

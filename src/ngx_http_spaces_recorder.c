@@ -80,6 +80,7 @@ struct ngx_http_spaces_recorder_s {
 static ngx_int_t ngx_http_spaces_recorder_post(ngx_http_spaces_recorder_t *rec,
     void (*handler)(void *data, ngx_log_t *log));
 static void ngx_http_spaces_recorder_done(ngx_event_t *ev);
+static void ngx_http_spaces_recorder_synced(ngx_http_spaces_recorder_t *rec);
 static void ngx_http_spaces_recorder_check(ngx_http_spaces_recorder_t *rec);
 
 static void ngx_http_spaces_recorder_open_task(void *data, ngx_log_t *log);
@@ -356,6 +357,8 @@ ngx_http_spaces_recorder_leave(ngx_http_spaces_recorder_t *rec)
     ngx_http_spaces_recorder_check(rec);
 
     if (!rec->failed) {
+        ngx_http_spaces_metrics_add(ngx_http_spaces_metric_written,
+                                    t->to - t->from);
         rec->room->written = t->to;
     }
 }
@@ -406,10 +409,29 @@ ngx_http_spaces_recorder_done(ngx_event_t *ev)
     ngx_http_spaces_recorder_check(rec);
 
     if (!rec->failed && rec->room->written < t->to) {
+        ngx_http_spaces_metrics_add(ngx_http_spaces_metric_written,
+                                    t->to - rec->room->written);
         rec->room->written = t->to;
     }
 
+    if (!rec->failed && t->sync && !rec->closing) {
+        ngx_http_spaces_recorder_synced(rec);
+    }
+
     rec->handler(rec->data);
+}
+
+
+static void
+ngx_http_spaces_recorder_synced(ngx_http_spaces_recorder_t *rec)
+{
+    int64_t  time;
+
+    rec->room->synced = rec->synced;
+    time = ngx_http_spaces_monotonic() - rec->synced;
+
+    ngx_http_spaces_metrics_observe(ngx_http_spaces_histogram_sync,
+                                    (uint64_t) time * 1000);
 }
 
 

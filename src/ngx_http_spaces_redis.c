@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_spaces_redis.h"
+#include "ngx_http_spaces_metrics.h"
 
 
 /* the pause before the next attempt, ms: doubled each time, half random */
@@ -15,6 +16,7 @@
 struct ngx_http_spaces_redis_op_s {
     ngx_queue_t                      queue;
     ngx_msec_t                       deadline;
+    uint64_t                         began;        /* microseconds */
     ngx_http_spaces_redis_pt         handler;
     void                            *data;
     ngx_http_spaces_redis_t         *redis;
@@ -350,6 +352,7 @@ ngx_http_spaces_redis_op(ngx_http_spaces_redis_t *redis,
     }
 
     op->deadline = ngx_current_msec + redis->smcf->redis_conf.timeout;
+    op->began = ngx_http_spaces_metrics_clock();
     op->handler = handler;
     op->data = data;
     op->redis = redis;
@@ -452,11 +455,21 @@ ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *r, void *data)
 
     ngx_queue_remove(&op->queue);
 
+    if (reply) {
+        ngx_http_spaces_metrics_observe(ngx_http_spaces_histogram_redis,
+                                ngx_http_spaces_metrics_clock() - op->began);
+
+    } else if (!op->redis->closing) {
+        ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_unanswered,
+                                    1);
+    }
+
     if (reply && reply->type == REDIS_REPLY_ERROR) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "redis %V refused a command: %*s",
                       &op->redis->smcf->redis_conf.name,
                       (size_t) ngx_min(reply->len, 200), reply->str);
+        ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_refused, 1);
         reply = NULL;
     }
 
@@ -658,6 +671,9 @@ ngx_http_spaces_redis_on_greet(redisAsyncContext *ac, void *r, void *data)
                       "redis %V is connected",
                       &link->redis->smcf->redis_conf.name);
 
+        ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_connects, 1);
+        ngx_http_spaces_metrics_redis(1);
+
         link->connected = 1;
         link->complained = 0;
         link->wait = NGX_HTTP_SPACES_REDIS_MIN_PAUSE;
@@ -726,6 +742,8 @@ ngx_http_spaces_redis_lost(ngx_http_spaces_redis_link_t *link,
                       link->purpose, why);
     }
 
+    ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_lost, 1);
+
     ngx_http_spaces_redis_drop(link);
     ngx_http_spaces_redis_retry(link);
 }
@@ -740,6 +758,10 @@ ngx_http_spaces_redis_drop(ngx_http_spaces_redis_link_t *link)
 
     link->ac = NULL;
     link->connected = 0;
+
+    if (link == &link->redis->commands) {
+        ngx_http_spaces_metrics_redis(0);
+    }
 
     if (link->timeout.timer_set) {
         ngx_del_timer(&link->timeout);

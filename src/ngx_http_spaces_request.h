@@ -200,6 +200,9 @@ ngx_int_t ngx_http_spaces_answer(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t ngx_http_spaces_problem(ngx_http_request_t *r,
     ngx_http_spaces_problem_e problem, const char *format, ...);
 
+/* the last part of a problem's type; NULL behind the last problem */
+const char *ngx_http_spaces_problem_slug(ngx_uint_t problem);
+
 /* 204 */
 ngx_int_t ngx_http_spaces_no_content(ngx_http_request_t *r);
 
