@@ -118,8 +118,8 @@ ngx_http_spaces_problem(ngx_http_request_t *r,
         ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
         ctx->reason = p->title;
 
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "connection closed: %s: %V", p->title, &detail);
+        ngx_http_spaces_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                                "connection closed: %s: %V", p->title, &detail);
 
         return NGX_ERROR;
     }

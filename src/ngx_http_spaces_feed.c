@@ -399,9 +399,9 @@ ngx_http_spaces_feed_take(ngx_http_spaces_feed_t *feed)
 
         /* this process was stopped for longer than there is memory */
 
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "space %V: the listeners of this worker miss some audio",
-                      &feed->id);
+        ngx_http_spaces_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                       "space %V: the listeners of this worker miss some audio",
+                       &feed->id);
 
         ngx_http_spaces_metrics_add(ngx_http_spaces_metric_gaps, 1);
         feed->offset = head;

@@ -1157,4 +1157,5 @@ ngx_http_spaces_exit_process(ngx_cycle_t *cycle)
     ngx_http_spaces_redis_destroy(smcf->redis);
     ngx_http_spaces_cache_destroy(smcf->cache);
     ngx_http_spaces_metrics_detach();
+    ngx_http_spaces_log_flush();
 }

@@ -513,9 +513,9 @@ static void
 ngx_http_spaces_reaper_done(ngx_http_spaces_due_t *due)
 {
     if (due->failed) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, due->err,
-                      "space %V is due, but the %s failed under \"%V\"",
-                      &due->id, due->failed, &due->reaper->smcf->path);
+        ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, due->err,
+                              "space %V is due, but the %s failed under \"%V\"",
+                              &due->id, due->failed, &due->reaper->smcf->path);
     }
 
     due->reaper->busy--;

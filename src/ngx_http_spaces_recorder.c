@@ -224,10 +224,10 @@ ngx_http_spaces_recorder_run(ngx_http_spaces_recorder_t *rec)
 
     if (head - room->written > NGX_HTTP_SPACES_PAGES) {
         rec->failed = 1;
-        ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0,
-                      "recording of space %V stops: the disk under "
-                      "\"%V\" is too slow or stalled; what was written "
-                      "is kept", &room->sn.str, &rec->smcf->path);
+        ngx_http_spaces_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0,
+                              "recording of space %V stops: the disk under "
+                              "\"%V\" is too slow or stalled; what was written "
+                              "is kept", &room->sn.str, &rec->smcf->path);
         return;
     }
 
@@ -450,11 +450,11 @@ ngx_http_spaces_recorder_check(ngx_http_spaces_recorder_t *rec)
 
     rec->failed = 1;
 
-    ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, t->err,
-                  "recording of space %V stops: %s failed under \"%V\"%s",
-                  &rec->room->sn.str, t->failed, &rec->smcf->path,
-                  ngx_http_spaces_recorder_no_space(rec)
-                  ? "; free some space, or lower \"spaces_min_free\"" : "");
+    ngx_http_spaces_log_error(NGX_LOG_CRIT, ngx_cycle->log, t->err,
+                      "recording of space %V stops: %s failed under \"%V\"%s",
+                      &rec->room->sn.str, t->failed, &rec->smcf->path,
+                      ngx_http_spaces_recorder_no_space(rec)
+                      ? "; free some space, or lower \"spaces_min_free\"" : "");
 
     t->failed = NULL;
 }
@@ -741,9 +741,9 @@ ngx_http_spaces_amend_done(ngx_event_t *ev)
     ngx_http_spaces_amend_t  *amend = ev->data;
 
     if (amend->err) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, amend->err,
-                      "writing \"%s\" failed: Redis knows better than the "
-                      "disk now", amend->name);
+        ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, amend->err,
+                           "writing \"%s\" failed: Redis knows better than the "
+                           "disk now", amend->name);
     }
 
     ngx_destroy_pool(amend->pool);

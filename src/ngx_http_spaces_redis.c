@@ -465,10 +465,10 @@ ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *r, void *data)
     }
 
     if (reply && reply->type == REDIS_REPLY_ERROR) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "redis %V refused a command: %*s",
-                      &op->redis->smcf->redis_conf.name,
-                      (size_t) ngx_min(reply->len, 200), reply->str);
+        ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                                 "redis %V refused a command: %*s",
+                                 &op->redis->smcf->redis_conf.name,
+                                 (size_t) ngx_min(reply->len, 200), reply->str);
         ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_refused, 1);
         reply = NULL;
     }
@@ -651,6 +651,7 @@ ngx_http_spaces_redis_on_disconnect(const redisAsyncContext *ac, int status)
 static void
 ngx_http_spaces_redis_on_greet(redisAsyncContext *ac, void *r, void *data)
 {
+    ngx_uint_t                     level;
     redisReply                    *reply = r;
     ngx_http_spaces_redis_link_t  *link = data;
 
@@ -667,8 +668,9 @@ ngx_http_spaces_redis_on_greet(redisAsyncContext *ac, void *r, void *data)
     }
 
     if (ngx_strcmp(reply->str, "PONG") == 0 && !link->connected) {
-        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                      "redis %V is connected",
+        level = link->complained ? NGX_LOG_NOTICE : NGX_LOG_INFO;
+
+        ngx_log_error(level, ngx_cycle->log, 0, "redis %V is connected",
                       &link->redis->smcf->redis_conf.name);
 
         ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_connects, 1);
@@ -735,11 +737,11 @@ ngx_http_spaces_redis_lost(ngx_http_spaces_redis_link_t *link,
     if (!link->complained && !link->redis->closing) {
         link->complained = 1;
 
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "redis %V is not to be had for %s: %s; live audio goes "
-                      "on, what needs Redis is answered with 503 until it is "
-                      "back", &link->redis->smcf->redis_conf.name,
-                      link->purpose, why);
+        ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                        "redis %V is not to be had for %s: %s; live audio goes "
+                        "on, what needs Redis is answered with 503 until it is "
+                        "back", &link->redis->smcf->redis_conf.name,
+                        link->purpose, why);
     }
 
     ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_lost, 1);

@@ -182,7 +182,7 @@ ngx_int_t ngx_http_spaces_new_id(ngx_pool_t *pool, ngx_str_t *id);
 /* characters in UTF-8; NGX_ERROR if it isn't */
 ngx_int_t ngx_http_spaces_utf8_length(ngx_str_t *s);
 
-/* replaces every token in the request line with stars, for the logs */
+/* replaces every token in request line and referrer with stars, for the logs */
 ngx_int_t ngx_http_spaces_mask(ngx_http_request_t *r);
 
 

@@ -720,9 +720,9 @@ ngx_http_spaces_owned_speakers(ngx_http_spaces_owned_t *owned)
                                     speaker->margin, speaker->gain, i == 0)
                 != 0)
             {
-                ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                              "space %V: no memory to mix its speakers, one "
-                              "of them is heard", &room->sn.str);
+                ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                                 "space %V: no memory to mix its speakers, one "
+                                 "of them is heard", &room->sn.str);
             }
         }
 
