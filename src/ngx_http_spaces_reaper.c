@@ -433,8 +433,6 @@ ngx_http_spaces_reaper_expired(ngx_event_t *ev)
         return;
     }
 
-    ngx_http_spaces_metrics_recording(ngx_http_spaces_metric_expired,
-                                      due->space->bytes);
     ngx_http_spaces_reaper_save(due);
 }
 
@@ -449,8 +447,6 @@ ngx_http_spaces_reaper_purged(ngx_event_t *ev)
         return;
     }
 
-    ngx_http_spaces_metrics_recording(ngx_http_spaces_metric_purged,
-                                      due->space->bytes);
     ngx_http_spaces_reaper_forget(due);
 }
 
@@ -470,7 +466,14 @@ ngx_http_spaces_reaper_save(ngx_http_spaces_due_t *due)
 static void
 ngx_http_spaces_reaper_saved(void *data, ngx_uint_t ok)
 {
-    ngx_http_spaces_reaper_done(data);
+    ngx_http_spaces_due_t  *due = data;
+
+    if (ok && due->space->recording == NGX_HTTP_SPACES_EXPIRED) {
+        ngx_http_spaces_metrics_recording(ngx_http_spaces_metric_expired,
+                                          due->space->bytes);
+    }
+
+    ngx_http_spaces_reaper_done(due);
 }
 
 
@@ -501,6 +504,11 @@ static void
 ngx_http_spaces_reaper_forgotten(void *data, redisReply *reply)
 {
     ngx_http_spaces_due_t  *due = data;
+
+    if (reply && due->space->recording >= NGX_HTTP_SPACES_DELETED) {
+        ngx_http_spaces_metrics_recording(ngx_http_spaces_metric_purged,
+                                          due->space->bytes);
+    }
 
     ngx_http_spaces_store_changed(due->reaper->smcf, &due->id);
     ngx_http_spaces_reaper_done(due);

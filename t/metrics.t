@@ -207,6 +207,26 @@ subtest 'errors and requests' => sub {
         for sort keys %more;
 };
 
+subtest 'the life of a recording' => sub {
+    my $short = Test::Spaces->new(workers => 2, @server,
+        http => { spaces_replay_ttl => '1s', spaces_hold => '1s 1s' })->start;
+    my $events = sub {
+        my $m = parse($short->http('GET', '/metrics')->body);
+        return join ' ', map { value($m, "spaces_recording_events_total{$_}") }
+                         qw(started available stopped expired purged);
+    };
+    is($events->(), '0 0 0 0 0', 'nothing yet');
+    for (1, 2) {
+        my $space = $short->create(record => true);
+        is($short->ingest($space, Test::Spaces::tone(seconds => 1))->code, 200,
+           'recorded');
+    }
+    ok(until_ok(sub { $events->() eq '2 2 0 2 2' }, 60),
+       'each is counted once, from its beginning to its end')
+        or diag($events->());
+    $short->stop;
+};
+
 my ($space, $guest);
 
 subtest 'a Space' => sub {
