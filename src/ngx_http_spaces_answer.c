@@ -140,6 +140,8 @@ ngx_http_spaces_problem(ngx_http_request_t *r,
 
     p = &ngx_http_spaces_problems[problem];
 
+    ngx_http_spaces_metrics_problem(problem);
+
     va_start(args, format);
     last = ngx_vslprintf(buf, buf + sizeof(buf), format, args);
     va_end(args);
@@ -154,8 +156,8 @@ ngx_http_spaces_problem(ngx_http_request_t *r,
         ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
         ctx->reason = p->title;
 
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "connection closed: %s: %V", p->title, &detail);
+        ngx_http_spaces_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                                "connection closed: %s: %V", p->title, &detail);
 
         return NGX_ERROR;
     }
@@ -176,6 +178,19 @@ ngx_http_spaces_problem(ngx_http_request_t *r,
     }
 
     return ngx_http_spaces_answer_json(r, p->status, &type, json);
+}
+
+
+const char *
+ngx_http_spaces_problem_slug(ngx_uint_t problem)
+{
+    if (problem >= sizeof(ngx_http_spaces_problems)
+                   / sizeof(ngx_http_spaces_problem_t))
+    {
+        return NULL;
+    }
+
+    return ngx_http_spaces_problems[problem].type + sizeof("urn:spaces:") - 1;
 }
 
 

@@ -36,6 +36,8 @@ static ngx_int_t ngx_http_spaces_hash(ngx_pool_t *pool, ngx_str_t *secret,
 static ngx_int_t ngx_http_spaces_own_origin(ngx_http_request_t *r,
     ngx_str_t *origin);
 static void ngx_http_spaces_ctx_cleanup(void *data);
+static ngx_int_t ngx_http_spaces_mask_referer(ngx_http_request_t *r,
+    ngx_str_t *target, ngx_uint_t is_share);
 static ngx_uint_t ngx_http_spaces_mask_argument(ngx_str_t *line);
 static ngx_uint_t ngx_http_spaces_mask_string(ngx_str_t *line, ngx_str_t *s);
 
@@ -111,10 +113,10 @@ ngx_http_spaces_identify(ngx_http_request_t *r)
         n = ngx_http_spaces_utf8_length(&ctx->user);
 
         if (n == NGX_ERROR || n > NGX_HTTP_SPACES_MAX_NAME) {
-            ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                          "the value of \"spaces_user\" is no UTF-8 of up to "
-                          "%d characters: the caller is nobody",
-                          NGX_HTTP_SPACES_MAX_NAME);
+            ngx_http_spaces_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                            "the value of \"spaces_user\" is no UTF-8 of up to "
+                            "%d characters: the caller is nobody",
+                            NGX_HTTP_SPACES_MAX_NAME);
             ctx->user.len = 0;
         }
     }
@@ -656,6 +658,55 @@ ngx_http_spaces_mask(ngx_http_request_t *r)
 
     if (found) {
         r->request_line = line;
+    }
+
+    return ngx_http_spaces_mask_referer(r, &ctx->target, slcf->is_share);
+}
+
+
+/* a page whose address has a token in it, and that asks for something */
+
+static ngx_int_t
+ngx_http_spaces_mask_referer(ngx_http_request_t *r, ngx_str_t *target,
+    ngx_uint_t is_share)
+{
+    ngx_str_t         value;
+    ngx_uint_t        found;
+    ngx_table_elt_t  *referer;
+
+    referer = r->headers_in.referer;
+
+    if (referer == NULL) {
+        return NGX_OK;
+    }
+
+    value.len = referer->value.len;
+    value.data = ngx_pnalloc(r->pool, value.len + 1);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(value.data, referer->value.data, value.len);
+    value.data[value.len] = '\0';
+
+    found = ngx_http_spaces_mask_argument(&value);
+
+    if (is_share) {
+
+        if (ngx_http_spaces_mask_string(&value, target)) {
+            found = 1;
+
+        } else if (ngx_strlchr(value.data, value.data + value.len, '%')) {
+
+            /* it may be there in another spelling, as above */
+
+            ngx_memset(value.data, '*', value.len);
+            found = 1;
+        }
+    }
+
+    if (found) {
+        referer->value = value;
     }
 
     return NGX_OK;

@@ -234,6 +234,7 @@ ngx_http_spaces_feed_join(ngx_http_spaces_main_conf_t *smcf, ngx_str_t *id,
 
     ngx_queue_insert_tail(&audience->listeners, &listener->queue);
     audience->n++;
+    ngx_http_spaces_metrics_listener(listener->form, 1);
 
     if (listener->counts) {
         listener->newcoming = 1;
@@ -274,6 +275,7 @@ ngx_http_spaces_feed_leave(ngx_http_spaces_listener_t *listener)
 
     ngx_queue_remove(&listener->queue);
     feed->audiences[listener->form].n--;
+    ngx_http_spaces_metrics_listener(listener->form, -1);
 
     if (listener->newcoming) {
         ngx_queue_remove(&listener->newcomer);
@@ -397,10 +399,11 @@ ngx_http_spaces_feed_take(ngx_http_spaces_feed_t *feed)
 
         /* this process was stopped for longer than there is memory */
 
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "space %V: the listeners of this worker miss some audio",
-                      &feed->id);
+        ngx_http_spaces_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                       "space %V: the listeners of this worker miss some audio",
+                       &feed->id);
 
+        ngx_http_spaces_metrics_add(ngx_http_spaces_metric_gaps, 1);
         feed->offset = head;
         return;
     }

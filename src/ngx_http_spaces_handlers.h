@@ -31,6 +31,13 @@ ngx_int_t ngx_http_spaces_replay_handler(ngx_http_request_t *r);
 /* "spaces_share" */
 ngx_int_t ngx_http_spaces_share_handler(ngx_http_request_t *r);
 
+/* "spaces_metrics" */
+ngx_int_t ngx_http_spaces_metrics_handler(ngx_http_request_t *r);
+
+
+/* a request has come to a location with one of these handlers */
+void ngx_http_spaces_count_request(ngx_http_handler_pt handler);
+
 
 /*
  * The API's requests for share links, once the Space is loaded and the body

@@ -586,6 +586,8 @@ ngx_http_spaces_listener_skip(ngx_http_spaces_listener_t *listener)
 
     listener->position = feed->over ? ngx_min(next, stream->last) : next;
 
+    ngx_http_spaces_metrics_add(ngx_http_spaces_metric_skipped, 1);
+
     return stream->head;
 }
 

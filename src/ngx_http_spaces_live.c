@@ -786,6 +786,7 @@ ngx_http_spaces_live_ended(ngx_http_spaces_listener_t *listener,
     if (lost && !c->error) {
         ngx_log_error(NGX_LOG_INFO, c->log, 0,
                       "a listener was too slow: its connection is closed");
+        ngx_http_spaces_metrics_add(ngx_http_spaces_metric_dropped, 1);
     }
 
     rc = lost ? NGX_ERROR : NGX_OK;

@@ -36,6 +36,8 @@ static char *ngx_http_spaces_origin(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_spaces_api(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_spaces_metrics_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_spaces_handler(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_spaces_compile(ngx_conf_t *cf, ngx_str_t *value,
@@ -227,6 +229,13 @@ static ngx_command_t  ngx_http_spaces_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       1,
       ngx_http_spaces_share_handler },
+
+    { ngx_string("spaces_metrics"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_spaces_metrics_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
 
       ngx_null_command
 };
@@ -736,6 +745,15 @@ ngx_http_spaces_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
+ngx_http_spaces_metrics_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    return ngx_http_spaces_set_handler(cf, conf,
+                                       ngx_http_spaces_metrics_handler);
+}
+
+
+static char *
 ngx_http_spaces_handler(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_spaces_loc_conf_t *slcf = conf;
@@ -1073,7 +1091,13 @@ ngx_http_spaces_mask_handler(ngx_http_request_t *r)
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
 
-    if (slcf->handler && ngx_http_spaces_mask(r) != NGX_OK) {
+    if (slcf->handler == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_spaces_count_request(slcf->handler);
+
+    if (ngx_http_spaces_mask(r) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -1098,6 +1122,8 @@ ngx_http_spaces_init_process(ngx_cycle_t *cycle)
     }
 
     smcf->zone = smcf->shm_zone->data;
+
+    ngx_http_spaces_metrics_attach(&smcf->zone->sh->metrics);
 
     smcf->cache = ngx_http_spaces_cache_create();
     smcf->tick = ngx_http_spaces_tick_create(smcf);
@@ -1141,4 +1167,6 @@ ngx_http_spaces_exit_process(ngx_cycle_t *cycle)
     ngx_http_spaces_feeds_destroy(smcf->feeds);
     ngx_http_spaces_redis_destroy(smcf->redis);
     ngx_http_spaces_cache_destroy(smcf->cache);
+    ngx_http_spaces_metrics_detach();
+    ngx_http_spaces_log_flush();
 }

@@ -14,6 +14,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_spaces_log.h"
+
 
 #define NGX_HTTP_SPACES_MIN_ZONE          (1024 * 1024)
 

@@ -57,6 +57,7 @@ static void ngx_http_spaces_move_done(ngx_event_t *ev);
 static ngx_int_t ngx_http_spaces_move_settled(ngx_http_spaces_move_t *move);
 static void ngx_http_spaces_move_tell(ngx_event_t *ev);
 static void ngx_http_spaces_move_told(void *data, redisReply *reply);
+static void ngx_http_spaces_move_count(ngx_http_spaces_move_t *move);
 static void ngx_http_spaces_move_answer(ngx_http_spaces_move_t *move,
     ngx_int_t rc);
 static void ngx_http_spaces_move_free(ngx_http_spaces_move_t *move);
@@ -267,7 +268,7 @@ ngx_http_spaces_move_done(ngx_event_t *ev)
     ngx_http_spaces_move_t  *move = ev->data;
 
     if (move->failed) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, move->err,
+        ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, move->err,
                       "space %V: the %s failed under \"%V\"",
                       &move->space->id, move->failed, &move->smcf->path);
 
@@ -277,7 +278,7 @@ ngx_http_spaces_move_done(ngx_event_t *ev)
     }
 
     if (move->found) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+        ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "space %V: %s under \"%V\"", &move->space->id,
                       move->found, &move->smcf->path);
     }
@@ -407,11 +408,37 @@ ngx_http_spaces_move_told(void *data, redisReply *reply)
     ngx_http_spaces_move_answer(move, NGX_OK);
 
     if (reply && reply->type == REDIS_REPLY_ARRAY) {
+        ngx_http_spaces_move_count(move);
         ngx_http_spaces_move_free(move);
         return;
     }
 
     ngx_add_timer(&move->timer, NGX_HTTP_SPACES_MOVE_RETELL);
+}
+
+
+static void
+ngx_http_spaces_move_count(ngx_http_spaces_move_t *move)
+{
+    ngx_http_spaces_metric_e  event;
+
+    switch (move->kind) {
+
+    case ngx_http_spaces_move_hold:
+        event = move->space->recording == NGX_HTTP_SPACES_EXPIRED
+                ? ngx_http_spaces_metric_expired
+                : ngx_http_spaces_metric_deleted;
+        break;
+
+    case ngx_http_spaces_move_purge:
+        event = ngx_http_spaces_metric_purged;
+        break;
+
+    default:
+        return;
+    }
+
+    ngx_http_spaces_metrics_recording(event, move->space->bytes);
 }
 
 

@@ -201,9 +201,9 @@ ngx_http_spaces_past_done(ngx_event_t *ev)
     }
 
     if (past->ctx.err) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, past->ctx.err,
-                      "the past of a live Space can't be read from \"%s\"",
-                      past->ctx.name);
+        ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, past->ctx.err,
+                           "the past of a live Space can't be read from \"%s\"",
+                           past->ctx.name);
     }
 
     ngx_http_spaces_listener_read(past->listener, past->ctx.data,

@@ -48,6 +48,7 @@ static ngx_uint_t ngx_http_spaces_reaper_is_mine(
     ngx_http_spaces_reaper_t *reaper);
 static void ngx_http_spaces_reaper_orphans(ngx_http_spaces_reaper_t *reaper);
 static void ngx_http_spaces_reaper_ask(ngx_http_spaces_reaper_t *reaper);
+static void ngx_http_spaces_reaper_backlog(void *data, redisReply *reply);
 static void ngx_http_spaces_reaper_list(void *data, redisReply *reply);
 static void ngx_http_spaces_reaper_space(void *data, redisReply *reply);
 static void ngx_http_spaces_reaper_decide(ngx_http_spaces_due_t *due);
@@ -212,9 +213,23 @@ ngx_http_spaces_reaper_ask(ngx_http_spaces_reaper_t *reaper)
                                          ngx_http_spaces_reaper_list, reaper))
     {
         reaper->busy++;
+
+        ngx_str_set(&argv[0], "ZCOUNT");
+        (void) ngx_http_spaces_redis_command(smcf->redis, 4, argv,
+                                             ngx_http_spaces_reaper_backlog,
+                                             NULL);
     }
 
     ngx_destroy_pool(pool);
+}
+
+
+static void
+ngx_http_spaces_reaper_backlog(void *data, redisReply *reply)
+{
+    if (reply && reply->type == REDIS_REPLY_INTEGER) {
+        ngx_http_spaces_metrics_due((ngx_uint_t) reply->integer);
+    }
 }
 
 

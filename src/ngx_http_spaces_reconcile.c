@@ -55,6 +55,12 @@ struct ngx_http_spaces_reconcile_s {
     u_char                         cursor[NGX_INT64_LEN];   /* of ZSCAN */
     size_t                         cursor_len;
 
+    /* files of audio that were found, and their bytes */
+    ngx_uint_t                     available;
+    ngx_uint_t                     held;
+    off_t                          available_bytes;
+    off_t                          held_bytes;
+
     ngx_uint_t                     looked;     /* for the log */
     ngx_uint_t                     settled;
 };
@@ -189,6 +195,10 @@ ngx_http_spaces_reconcile_begin(ngx_http_spaces_reconcile_t *rec)
 {
     rec->broken = 0;
     rec->through = 0;
+    rec->available = 0;
+    rec->held = 0;
+    rec->available_bytes = 0;
+    rec->held_bytes = 0;
     rec->looked = 0;
     rec->settled = 0;
     rec->err = 0;
@@ -411,6 +421,18 @@ ngx_http_spaces_reconcile_entry(ngx_http_spaces_reconcile_t *rec, char *name)
 
     if (!audio && !seen->odd) {
         return;
+    }
+
+    if (audio && fstatat(dirfd(rec->folder), name, &st, 0) == 0) {
+
+        if (seen->held) {
+            rec->held++;
+            rec->held_bytes += st.st_size;
+
+        } else {
+            rec->available++;
+            rec->available_bytes += st.st_size;
+        }
     }
 
     if (!seen->held) {
@@ -765,6 +787,9 @@ ngx_http_spaces_reconcile_end(ngx_http_spaces_reconcile_t *rec)
 
     smcf = rec->smcf;
     rec->step = ngx_http_spaces_reconcile_idle;
+
+    ngx_http_spaces_metrics_stored(rec->available, rec->available_bytes,
+                                   rec->held, rec->held_bytes);
 
     if (rec->settled) {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,

@@ -71,6 +71,7 @@ struct ngx_http_spaces_recorder_s {
 static ngx_int_t ngx_http_spaces_recorder_post(ngx_http_spaces_recorder_t *rec,
     void (*handler)(void *data, ngx_log_t *log));
 static void ngx_http_spaces_recorder_done(ngx_event_t *ev);
+static void ngx_http_spaces_recorder_synced(ngx_http_spaces_recorder_t *rec);
 static void ngx_http_spaces_recorder_check(ngx_http_spaces_recorder_t *rec);
 
 static void ngx_http_spaces_recorder_open_task(void *data, ngx_log_t *log);
@@ -212,10 +213,10 @@ ngx_http_spaces_recorder_run(ngx_http_spaces_recorder_t *rec)
 
     if (head - room->written > NGX_HTTP_SPACES_PAGES) {
         rec->failed = 1;
-        ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0,
-                      "recording of space %V stops: the disk under "
-                      "\"%V\" is too slow or stalled; what was written "
-                      "is kept", &room->sn.str, &rec->smcf->path);
+        ngx_http_spaces_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0,
+                              "recording of space %V stops: the disk under "
+                              "\"%V\" is too slow or stalled; what was written "
+                              "is kept", &room->sn.str, &rec->smcf->path);
         return;
     }
 
@@ -345,6 +346,8 @@ ngx_http_spaces_recorder_leave(ngx_http_spaces_recorder_t *rec)
     ngx_http_spaces_recorder_check(rec);
 
     if (!rec->failed) {
+        ngx_http_spaces_metrics_add(ngx_http_spaces_metric_written,
+                                    t->to - t->from);
         rec->room->written = t->to;
     }
 }
@@ -395,10 +398,29 @@ ngx_http_spaces_recorder_done(ngx_event_t *ev)
     ngx_http_spaces_recorder_check(rec);
 
     if (!rec->failed && rec->room->written < t->to) {
+        ngx_http_spaces_metrics_add(ngx_http_spaces_metric_written,
+                                    t->to - rec->room->written);
         rec->room->written = t->to;
     }
 
+    if (!rec->failed && t->sync && !rec->closing) {
+        ngx_http_spaces_recorder_synced(rec);
+    }
+
     rec->handler(rec->data);
+}
+
+
+static void
+ngx_http_spaces_recorder_synced(ngx_http_spaces_recorder_t *rec)
+{
+    int64_t  time;
+
+    rec->room->synced = rec->synced;
+    time = ngx_http_spaces_monotonic() - rec->synced;
+
+    ngx_http_spaces_metrics_observe(ngx_http_spaces_histogram_sync,
+                                    (uint64_t) time * 1000);
 }
 
 
@@ -417,11 +439,11 @@ ngx_http_spaces_recorder_check(ngx_http_spaces_recorder_t *rec)
 
     rec->failed = 1;
 
-    ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, t->err,
-                  "recording of space %V stops: %s failed under \"%V\"%s",
-                  &rec->room->sn.str, t->failed, &rec->smcf->path,
-                  ngx_http_spaces_recorder_no_space(rec)
-                  ? "; free some space, or lower \"spaces_min_free\"" : "");
+    ngx_http_spaces_log_error(NGX_LOG_CRIT, ngx_cycle->log, t->err,
+                      "recording of space %V stops: %s failed under \"%V\"%s",
+                      &rec->room->sn.str, t->failed, &rec->smcf->path,
+                      ngx_http_spaces_recorder_no_space(rec)
+                      ? "; free some space, or lower \"spaces_min_free\"" : "");
 
     t->failed = NULL;
 }

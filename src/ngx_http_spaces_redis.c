@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_spaces_redis.h"
+#include "ngx_http_spaces_metrics.h"
 
 
 /* the pause before the next attempt, ms: doubled each time, half random */
@@ -15,6 +16,7 @@
 struct ngx_http_spaces_redis_op_s {
     ngx_queue_t                      queue;
     ngx_msec_t                       deadline;
+    uint64_t                         began;        /* microseconds */
     ngx_http_spaces_redis_pt         handler;
     void                            *data;
     ngx_http_spaces_redis_t         *redis;
@@ -358,6 +360,7 @@ ngx_http_spaces_redis_op(ngx_http_spaces_redis_t *redis,
     }
 
     op->deadline = ngx_current_msec + redis->smcf->redis_conf.timeout;
+    op->began = ngx_http_spaces_metrics_clock();
     op->handler = handler;
     op->data = data;
     op->redis = redis;
@@ -465,16 +468,25 @@ ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *r, void *data)
 
     demoted = 0;
 
+    if (reply) {
+        ngx_http_spaces_metrics_observe(ngx_http_spaces_histogram_redis,
+                                ngx_http_spaces_metrics_clock() - op->began);
+
+    } else if (!op->redis->closing) {
+        ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_unanswered,
+                                    1);
+    }
+
     if (reply && reply->type == REDIS_REPLY_ERROR) {
+        ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                                 "redis %V refused a command: %*s",
+                                 &op->redis->smcf->redis_conf.name,
+                                 (size_t) ngx_min(reply->len, 200), reply->str);
+        ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_refused, 1);
 
         /* the name may lead to the one that took over by now */
 
         demoted = (ngx_strncmp(reply->str, "READONLY", 8) == 0);
-
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "redis %V refused a command: %*s",
-                      &op->redis->smcf->redis_conf.name,
-                      (size_t) ngx_min(reply->len, 200), reply->str);
         reply = NULL;
     }
 
@@ -666,6 +678,7 @@ ngx_http_spaces_redis_on_disconnect(const redisAsyncContext *ac, int status)
 static void
 ngx_http_spaces_redis_on_greet(redisAsyncContext *ac, void *r, void *data)
 {
+    ngx_uint_t                     level;
     redisReply                    *reply = r;
     ngx_http_spaces_redis_link_t  *link = data;
 
@@ -682,9 +695,13 @@ ngx_http_spaces_redis_on_greet(redisAsyncContext *ac, void *r, void *data)
     }
 
     if (ngx_strcmp(reply->str, "PONG") == 0 && !link->connected) {
-        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                      "redis %V is connected",
+        level = link->complained ? NGX_LOG_NOTICE : NGX_LOG_INFO;
+
+        ngx_log_error(level, ngx_cycle->log, 0, "redis %V is connected",
                       &link->redis->smcf->redis_conf.name);
+
+        ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_connects, 1);
+        ngx_http_spaces_metrics_redis(1);
 
         link->connected = 1;
         link->complained = 0;
@@ -748,12 +765,14 @@ ngx_http_spaces_redis_lost(ngx_http_spaces_redis_link_t *link,
     if (!link->complained && !link->redis->closing) {
         link->complained = 1;
 
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "redis %V is not to be had for %s: %s; live audio goes "
-                      "on, what needs Redis is answered with 503 until it is "
-                      "back", &link->redis->smcf->redis_conf.name,
-                      link->purpose, why);
+        ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                        "redis %V is not to be had for %s: %s; live audio goes "
+                        "on, what needs Redis is answered with 503 until it is "
+                        "back", &link->redis->smcf->redis_conf.name,
+                        link->purpose, why);
     }
+
+    ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_lost, 1);
 
     ngx_http_spaces_redis_drop(link);
     ngx_http_spaces_redis_retry(link);
@@ -769,6 +788,10 @@ ngx_http_spaces_redis_drop(ngx_http_spaces_redis_link_t *link)
 
     link->ac = NULL;
     link->connected = 0;
+
+    if (link == &link->redis->commands) {
+        ngx_http_spaces_metrics_redis(0);
+    }
 
     if (link->timeout.timer_set) {
         ngx_del_timer(&link->timeout);

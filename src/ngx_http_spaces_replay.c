@@ -291,9 +291,9 @@ ngx_http_spaces_replay_open(ngx_http_request_t *r, ngx_str_t *path,
             return NGX_ERROR;
         }
 
-        ngx_log_error(NGX_LOG_CRIT, r->connection->log, of->err,
-                      "%s \"%V\" failed: Redis says that this recording is "
-                      "available", of->failed, path);
+        ngx_http_spaces_log_error(NGX_LOG_CRIT, r->connection->log, of->err,
+                          "%s \"%V\" failed: Redis says that this recording is "
+                          "available", of->failed, path);
 
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_STORAGE,
                                        "the recording can't be read now");

@@ -187,7 +187,7 @@ ngx_int_t ngx_http_spaces_new_id(ngx_pool_t *pool, ngx_str_t *id);
 /* characters in UTF-8; NGX_ERROR if it isn't */
 ngx_int_t ngx_http_spaces_utf8_length(ngx_str_t *s);
 
-/* replaces every token in the request line with stars, for the logs */
+/* replaces every token in request line and referrer with stars, for the logs */
 ngx_int_t ngx_http_spaces_mask(ngx_http_request_t *r);
 
 
@@ -210,6 +210,9 @@ ngx_int_t ngx_http_spaces_answer(ngx_http_request_t *r, ngx_uint_t status,
 
 ngx_int_t ngx_http_spaces_problem(ngx_http_request_t *r,
     ngx_http_spaces_problem_e problem, const char *format, ...);
+
+/* the last part of a problem's type; NULL behind the last problem */
+const char *ngx_http_spaces_problem_slug(ngx_uint_t problem);
 
 /* 204 */
 ngx_int_t ngx_http_spaces_no_content(ngx_http_request_t *r);

@@ -236,6 +236,7 @@ ngx_http_spaces_scan(ngx_http_spaces_rooms_t *rooms, int64_t now)
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "space %V goes on in this worker",
                       &taken[i]->sn.str);
+        ngx_http_spaces_metrics_add(ngx_http_spaces_metric_taken_over, 1);
 
         (void) ngx_http_spaces_room_own(rooms->smcf, taken[i]);
     }
@@ -615,6 +616,8 @@ ngx_http_spaces_owned_starting(ngx_http_spaces_owned_t *owned)
                           ngx_http_spaces_recorder_no_space(owned->recorder));
             return;
         }
+
+        ngx_http_spaces_metrics_add(ngx_http_spaces_metric_started, 1);
     }
 
     room->state = NGX_HTTP_SPACES_ROOM_LIVE;
@@ -627,6 +630,7 @@ ngx_http_spaces_owned_starting(ngx_http_spaces_owned_t *owned)
 static void
 ngx_http_spaces_owned_live(ngx_http_spaces_owned_t *owned, int64_t now)
 {
+    uint64_t                  began;
     unsigned                  cost;
     const char               *why;
     ngx_http_spaces_rooms_t  *rooms;
@@ -675,7 +679,15 @@ ngx_http_spaces_owned_live(ngx_http_spaces_owned_t *owned, int64_t now)
 
     rooms->codec += cost;
 
+    began = cost ? ngx_http_spaces_metrics_clock() : 0;
+
     ngx_http_spaces_owned_play(owned);
+
+    if (cost) {
+        ngx_http_spaces_metrics_since(ngx_http_spaces_metric_codec_loop,
+                                      began);
+    }
+
     ngx_http_spaces_owned_played(owned);
 }
 
@@ -713,9 +725,9 @@ ngx_http_spaces_owned_speakers(ngx_http_spaces_owned_t *owned)
                                     speaker->margin, speaker->gain, i == 0)
                 != 0)
             {
-                ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                              "space %V: no memory to mix its speakers, one "
-                              "of them is heard", &room->sn.str);
+                ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                                 "space %V: no memory to mix its speakers, one "
+                                 "of them is heard", &room->sn.str);
             }
         }
 
@@ -754,7 +766,13 @@ ngx_http_spaces_owned_post(ngx_http_spaces_owned_t *owned)
 static void
 ngx_http_spaces_owned_thread(void *data, ngx_log_t *log)
 {
+    uint64_t  began;
+
+    began = ngx_http_spaces_metrics_clock();
+
     ngx_http_spaces_owned_play(data);
+
+    ngx_http_spaces_metrics_since(ngx_http_spaces_metric_codec_thread, began);
 }
 
 
@@ -844,6 +862,7 @@ ngx_http_spaces_owned_played(ngx_http_spaces_owned_t *owned)
             ngx_memory_barrier();
 
             room->recording = NGX_HTTP_SPACES_NONE;
+            ngx_http_spaces_metrics_add(ngx_http_spaces_metric_stopped, 1);
             ngx_http_spaces_room_changed(room);
 
             owned->unsaved = 1;

@@ -94,6 +94,11 @@ ngx_http_spaces_owned_ending(ngx_http_spaces_owned_t *owned)
         owned->end = ngx_http_spaces_end_saving;
     }
 
+    if (room->recording == NGX_HTTP_SPACES_AVAILABLE) {
+        ngx_http_spaces_metrics_recording(ngx_http_spaces_metric_available,
+                                          room->bytes);
+    }
+
     room->ended = ngx_http_spaces_monotonic();
 
     ngx_memory_barrier();

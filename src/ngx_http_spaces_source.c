@@ -339,9 +339,9 @@ ngx_http_spaces_ingest_no(ngx_http_spaces_ingest_t *ingest, ngx_int_t rc)
                                        "the Space is just ending");
 
     case NGX_DECLINED:
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "no room for space %V: enlarge \"spaces_zone\"",
-                      &ctx->id);
+        ngx_http_spaces_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                                "no room for space %V: enlarge \"spaces_zone\"",
+                                &ctx->id);
 
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
                                        "too many Spaces are live on this "
@@ -524,7 +524,7 @@ ngx_http_spaces_ingest_complain(ngx_http_spaces_ingest_t *ingest)
 
     ctx = ngx_http_get_module_ctx(ingest->request, ngx_http_spaces_module);
 
-    ngx_log_error(NGX_LOG_WARN, ingest->request->connection->log, 0,
-                  "the source of space %V is damaged: what is missing is "
-                  "concealed", &ctx->id);
+    ngx_http_spaces_log_error(NGX_LOG_WARN, ingest->request->connection->log, 0,
+                        "the source of space %V is damaged: what is missing is "
+                        "concealed", &ctx->id);
 }

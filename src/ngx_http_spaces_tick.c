@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_spaces_tick.h"
+#include "ngx_http_spaces_metrics.h"
 #include "ngx_http_spaces_space.h"
 
 
@@ -27,6 +28,7 @@ struct ngx_http_spaces_tick_s {
     ngx_queue_t                    waiters;
     ngx_queue_t                   *next;       /* waiter to be asked */
     ngx_event_t                    event;
+    int64_t                        due;        /* ms, 0: when it comes */
     unsigned                       running:1;
 };
 
@@ -115,9 +117,15 @@ ngx_http_spaces_tick_handler(ngx_event_t *ev)
     ngx_http_spaces_tick_t    *tick = ev->data;
     ngx_http_spaces_waiter_t  *waiter;
 
+    now = ngx_http_spaces_monotonic();
+
+    if (tick->due) {
+        ngx_http_spaces_metrics_observe(ngx_http_spaces_histogram_tick,
+                                        ngx_max(now - tick->due, 0) * 1000);
+    }
+
     /* the moment it was due at: a little late is not a frame more */
 
-    now = ngx_http_spaces_monotonic();
     now -= now % NGX_HTTP_SPACES_TICK;
     busy = 0;
 
@@ -164,14 +172,17 @@ ngx_http_spaces_tick_again(ngx_http_spaces_tick_t *tick, ngx_uint_t busy)
 
     if (!busy && ngx_queue_empty(&tick->waiters)) {
         delay = NGX_HTTP_SPACES_TICK_IDLE;
+        tick->due = 0;
 
     } else {
         /* timers count from nginx's idea of now, which may be old */
 
         ngx_time_update();
 
-        delay = NGX_HTTP_SPACES_TICK
-                - ngx_http_spaces_monotonic() % NGX_HTTP_SPACES_TICK;
+        tick->due = ngx_http_spaces_monotonic();
+
+        delay = NGX_HTTP_SPACES_TICK - tick->due % NGX_HTTP_SPACES_TICK;
+        tick->due += delay;
     }
 
     ngx_add_timer(&tick->event, delay);

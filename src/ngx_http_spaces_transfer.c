@@ -158,8 +158,6 @@ ngx_http_spaces_transfer_check(ngx_http_spaces_transfer_t *transfer)
 
     /* without Redis who hears it already goes on to */
 
-    ctx->admitted = 1;
-
     rc = ngx_http_spaces_load_again(r, ngx_http_spaces_transfer_checked);
 
     if (rc == NGX_ERROR) {

@@ -137,6 +137,7 @@ ngx_http_spaces_zone_open(ngx_http_spaces_zone_t *zone,
     room->reconnect = space->reconnect * 1000;
     room->max_duration = space->max_duration * 1000;
     room->vacant = ngx_http_spaces_monotonic();
+    room->synced = room->vacant;
     room->channels = space->channels ? (ngx_uint_t) space->channels : 2;
     room->bitrate = space->bitrate ? (ngx_uint_t) space->bitrate : 32000;
 

@@ -12,6 +12,7 @@
 
 
 #include "ngx_http_spaces_module.h"
+#include "ngx_http_spaces_metrics.h"
 #include "ngx_http_spaces_space.h"
 
 #include "spaces_playout.h"
@@ -171,6 +172,8 @@ typedef struct {
 
     /* bytes of the stream in the file */
     ngx_atomic_t             written;
+    int64_t                  synced;       /* ms, monotonic: what is older is
+                                              on disk */
 
     size_t                   header_len;
     u_char                   header[NGX_HTTP_SPACES_HEADER];
@@ -219,6 +222,8 @@ typedef struct {
 
     ngx_atomic_t             any_change;
     ngx_atomic_t             changes[NGX_HTTP_SPACES_CHANGES];
+
+    ngx_http_spaces_metrics_t  metrics;
 } ngx_http_spaces_shm_t;
 
 

@@ -1,0 +1,171 @@
+#!/usr/bin/perl
+
+# Logs: no token in any of them, and no flood of one failure.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use MIME::Base64 qw(encode_base64);
+use Mojo::JSON qw(true);
+use Test::More;
+use Test::Spaces;
+use Test::Spaces::Ogg qw(build silence_of);
+use Test::Spaces::WebSocket;
+
+my $audio = build(packets => [silence_of(5)]);
+
+# every way to carry a token, and every log format that people use
+
+sub carry_tokens {
+    my ($s) = @_;
+    my $space = $s->create(record => true, visibility => 'unlisted');
+    my $id = $space->{id};
+    my %token = (host => $space->{token},
+                 guest => $s->invite($space, 'Bea')->{token},
+                 wrong => 'w' x 32);
+    my $basic = sub {
+        return { Authorization => 'Basic ' . encode_base64("source:$_[0]", '') };
+    };
+    my $from = sub { return { Referer => $s->url("/x?a=b&token=$_[0]&c=d") } };
+
+    # while there is nothing to hear yet, and after
+    for my $round (0, 1) {
+        for my $secret (@token{qw(host guest wrong)}) {
+            for my $path ("/spaces/$id", map { "/spaces/$id/$_" }
+                          qw(replay live events shares end))
+            {
+                next if $path =~ /events$/ && !$round && $secret !~ /^w/;
+                $s->http('GET', "$path?token=$secret");
+                $s->http('GET', "$path?from=x&ToKeN=$secret&a=b",
+                         $from->($secret));
+                $s->http('GET', $path, $s->bearer($secret));
+                $s->http('GET', $path, $basic->($secret));
+            }
+            $s->http('DELETE', "/spaces/$id/shares/x?token=$secret");
+            Test::Spaces::WebSocket->connect($s, "/spaces/$id/$_?token=$secret",
+                                             'spaces.ogg.v1',
+                                             Origin => 'http://foreign')
+                for qw(live ingest);
+        }
+        $s->http('PUT', "/spaces/$id/ingest", $basic->($token{wrong}), $audio);
+        $s->http('PUT', "/spaces/$id/ingest?token=$token{host}", {}, $audio);
+        is($s->space($id, $token{host})->{state}, 'ended', 'ended');
+
+        my $share = $s->http('POST', "/spaces/$id/shares",
+                             $s->bearer($token{host}), json => {})->json;
+        $token{"share$round"} = $share->{token} // next;
+        my $spelt = join '', map { sprintf '%%%02x', ord }
+                    split //, $share->{token};
+        $token{"spelt$round"} = $spelt;
+        for my $secret ($share->{token}, $spelt) {
+            my $page = $s->url("/s/$secret");
+            for my $path ("/s/$secret", "/s/$secret/audio",
+                          "/s/$secret/audio?x=y", "/s/$secret?token=$secret",
+                          "/denied/s/$secret", "/limited/s/$secret")
+            {
+                $s->http('GET', $path, { Referer => $page }) for 1 .. 3;
+                $s->http('GET', $path, { Range => 'bytes=9999999-' });
+            }
+        }
+    }
+
+    # what breaks off, and what isn't HTTP
+    my $socket = $s->socket;
+    print $socket "PUT /spaces/$id/ingest?token=$token{host} HTTP/1.1\r\n",
+                  "Host: x\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n";
+    Test::Spaces::read_all($socket, 5);
+
+    return values %token;
+}
+
+my $debug = `@{[ Test::Spaces::nginx() ]} -V 2>&1` =~ /--with-debug/
+            ? 'error_log logs/debug.log debug;' : '';
+my $s = Test::Spaces->new(workers => 2, http_more => '
+        log_format own "$spaces_request $spaces_id $spaces_role $spaces_state";
+        log_format usual "$remote_user $request $http_referer";
+        limit_req_zone $server_name zone=slow:1m rate=1r/m;
+    ', server_more => $debug . '
+        error_log logs/error.log info;
+        access_log logs/own.log own;
+        access_log logs/usual.log usual;
+        access_log logs/combined.log;
+        location ~ "^/denied/s/(?<share>[^/]+)" { spaces_share $share; deny all; }
+        location ~ "^/limited/s/(?<share>[^/]+)" {
+            spaces_share $share; limit_req zone=slow;
+        }
+    ')->start;
+my @tokens = carry_tokens($s);
+cmp_ok(scalar @tokens, '>=', 5, 'tokens');
+
+for my $worker ($s->{nginx_pid}, $s->worker_pids) {
+    my $line = slurp("/proc/$worker/cmdline");
+    is(scalar(grep { index($line, $_) >= 0 } @tokens), 0, 'list of processes');
+}
+$s->stop;
+
+for my $log (map { "$s->{dir}/logs/$_.log" } qw(own usual combined error stderr))
+{
+    my ($name) = $log =~ /(\w+)\.log$/;
+    my $text = slurp($log);
+    cmp_ok(length $text, '>', 100, "$name: there is something in it")
+        if $name ne 'stderr';
+    my @lines = grep { my $line = $_; grep { index($line, $_) >= 0 } @tokens }
+                split /\n/, $text;
+    is($lines[0] // '', '', "$name: no token in it");
+}
+# nginx tells everything it reads there, and we nothing more
+if ($debug) {
+    my @lines = grep { !/\[debug\] \S+ \*\d+ http (?!spaces)/ }
+                grep { my $line = $_; grep { index($line, $_) >= 0 } @tokens }
+                split /\n/, slurp("$s->{dir}/logs/debug.log");
+    is($lines[0] // '', '', 'no token in a line of our own in the debug log');
+}
+
+my $own = slurp("$s->{dir}/logs/own.log");
+like($own, qr/^GET \/spaces\/\w{20}\?token=\*+ HTTP\/1\.1 \w{20} host scheduled$/m,
+     'request, id, role, state');
+like($own, qr/^GET \/s\/\*+\/audio HTTP\/1\.1 \w{20} share ended$/m,
+     'a share link');
+
+subtest 'a failure that goes on is no flood' => sub {
+    my $s = Test::Spaces->new(workers => 1)->start;
+    my @spaces = map { $s->create(record => true) } 1 .. 2;
+    my $space = $spaces[0];
+    $s->ingest($space, $audio);
+
+    my ($file) = glob "$s->{dir}/spaces/recordings/*/$space->{id}.opus";
+    unlink $file or die;
+    isnt($s->http('GET', "/spaces/$space->{id}/replay")->code, 200, 'no replay')
+        for 1 .. 20;
+    my $lines = sub {
+        return grep { /Redis says that this recording is available/ }
+               split /\n/, $s->error_log;
+    };
+    is(scalar($lines->()), 1, 'one line at once');
+    like(($lines->())[0], qr/\[crit\].*\/$space->{id}\.opus" failed/,
+         'that names the file');
+    ok(until_ok(sub { $lines->() > 1 }, 60), 'another one later');
+    like(($lines->())[1], qr/ \(19 times more\)/, 'with how many there were');
+
+    # those who leave tell what they know
+    $s->http('GET', "/spaces/$space->{id}/replay") for 1 .. 2;
+    $s->stop;
+    like(($lines->())[-1], qr/ \((?:2 times|once) more\)/,
+         'what was left out is told at the end');
+};
+
+subtest 'Redis refuses' => sub {
+    my $s = Test::Spaces->new(workers => 1)->start;
+    $s->redis('CONFIG', 'SET', 'maxmemory', 1);
+    is($s->http('POST', '/spaces', $s->as('ana'), json => { title => 'x' })->code,
+       503, 'create') for 1 .. 10;
+    my $n = () = $s->error_log =~ /refused a command: .*(?:OOM|EXECABORT)/g;
+    cmp_ok($n, '>=', 1, 'the log tells');
+    cmp_ok($n, '<=', 2, 'and does not repeat it');
+    $s->stop;
+};
+
+done_testing;
