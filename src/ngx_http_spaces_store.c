@@ -33,7 +33,10 @@ typedef struct {
 
 static ngx_int_t ngx_http_spaces_load_token(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_load_space(ngx_http_request_t *r);
-static ngx_int_t ngx_http_spaces_loaded(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_loaded(ngx_http_request_t *r,
+    ngx_http_spaces_cached_t *cached);
+static ngx_int_t ngx_http_spaces_overlay(ngx_http_request_t *r,
+    ngx_http_spaces_cached_t *cached);
 static ngx_int_t ngx_http_spaces_fetch(ngx_http_request_t *r, ngx_str_t *key,
     ngx_str_t *name, ngx_http_spaces_reply_pt reply);
 static ngx_int_t ngx_http_spaces_token_reply(ngx_http_request_t *r,
@@ -170,14 +173,14 @@ ngx_http_spaces_load_space(ngx_http_request_t *r)
     }
 
     if (!ngx_http_spaces_valid_id(&ctx->id)) {
-        return ngx_http_spaces_loaded(r);
+        return ngx_http_spaces_loaded(r, NULL);
     }
 
     cached = ngx_http_spaces_cache_get(r, &ctx->id, 0);
 
     if (cached) {
         ctx->space = cached->space;
-        return ngx_http_spaces_loaded(r);
+        return ngx_http_spaces_loaded(r, cached);
     }
 
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
@@ -209,7 +212,7 @@ ngx_http_spaces_space_reply(ngx_http_request_t *r, redisReply *reply)
 
         ctx->space = cached->space;
 
-        return ngx_http_spaces_loaded(r);
+        return ngx_http_spaces_loaded(r, cached);
     }
 
     cached = ngx_http_spaces_cache_new(r, &loading->key, loading->sent);
@@ -229,17 +232,16 @@ ngx_http_spaces_space_reply(ngx_http_request_t *r, redisReply *reply)
         ngx_http_spaces_cache_insert(smcf->cache, cached);
     }
 
-    return ngx_http_spaces_loaded(r);
+    return ngx_http_spaces_loaded(r, cached);
 }
 
 
 /* all is there: what a room knows of the Space is newer still */
 
 static ngx_int_t
-ngx_http_spaces_loaded(ngx_http_request_t *r)
+ngx_http_spaces_loaded(ngx_http_request_t *r, ngx_http_spaces_cached_t *cached)
 {
     ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_space_t      *space;
     ngx_http_spaces_main_conf_t  *smcf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
@@ -249,25 +251,52 @@ ngx_http_spaces_loaded(ngx_http_request_t *r)
         ctx->token = NULL;
     }
 
-    /* what is cached is for reading; who may change it has asked for fresh */
-
-    if (ctx->space && (ctx->fresh || smcf->zone->sh->nrooms)) {
-        space = ngx_palloc(r->pool, sizeof(ngx_http_spaces_space_t));
-        if (space == NULL) {
-            return NGX_ERROR;
-        }
-
-        *space = *ctx->space;
-        ctx->space = space;
-
-        ctx->in_room = ngx_http_spaces_zone_overlay(smcf->zone, space,
-                                                    &ctx->room)
-                       == NGX_OK;
+    if (ctx->space && (ctx->fresh || smcf->zone->sh->nrooms)
+        && ngx_http_spaces_overlay(r, cached) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     ngx_http_spaces_assign_role(r);
 
     return ctx->step(r);
+}
+
+
+/* what is cached is for reading; who may change it has asked for fresh */
+
+static ngx_int_t
+ngx_http_spaces_overlay(ngx_http_request_t *r,
+    ngx_http_spaces_cached_t *cached)
+{
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_space_t      *space;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    space = ctx->fresh ? NULL : cached->live;
+
+    if (space == NULL) {
+        space = ngx_palloc(ctx->fresh ? r->pool : cached->pool,
+                           sizeof(ngx_http_spaces_space_t));
+        if (space == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (!ctx->fresh) {
+            cached->live = space;
+        }
+    }
+
+    *space = *ctx->space;
+    ctx->space = space;
+
+    ctx->in_room = ngx_http_spaces_zone_overlay(smcf->zone, space, &ctx->room)
+                   == NGX_OK;
+
+    return NGX_OK;
 }
 
 
