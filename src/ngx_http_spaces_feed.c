@@ -75,7 +75,8 @@ ngx_http_spaces_feeds_create(ngx_http_spaces_main_conf_t *smcf)
 
     feeds->smcf = smcf;
 
-    ngx_queue_init(&feeds->feeds);
+    ngx_rbtree_init(&feeds->rbtree, &feeds->sentinel,
+                    ngx_str_rbtree_insert_value);
     ngx_queue_init(&feeds->pending);
 
     feeds->event.handler = ngx_http_spaces_feeds_handler;
@@ -98,22 +99,17 @@ ngx_http_spaces_feeds_destroy(ngx_http_spaces_feeds_t *feeds)
 static ngx_http_spaces_feed_t *
 ngx_http_spaces_feed_get(ngx_http_spaces_main_conf_t *smcf, ngx_str_t *id)
 {
+    uint32_t                 hash;
     ngx_uint_t               i;
-    ngx_queue_t             *q;
+    ngx_str_node_t          *sn;
     ngx_http_spaces_feed_t  *feed;
 
-    for (q = ngx_queue_head(&smcf->feeds->feeds);
-         q != ngx_queue_sentinel(&smcf->feeds->feeds);
-         q = ngx_queue_next(q))
-    {
-        feed = ngx_queue_data(q, ngx_http_spaces_feed_t, queue);
+    hash = ngx_crc32_short(id->data, id->len);
+    sn = ngx_str_rbtree_lookup(&smcf->feeds->rbtree, id, hash);
 
-        if (!feed->over
-            && ngx_memcmp(feed->id_data, id->data, NGX_HTTP_SPACES_ID_LEN)
-               == 0)
-        {
-            return feed;
-        }
+    if (sn) {
+        return (ngx_http_spaces_feed_t *)
+                   ((u_char *) sn - offsetof(ngx_http_spaces_feed_t, sn));
     }
 
     feed = ngx_calloc(sizeof(ngx_http_spaces_feed_t), ngx_cycle->log);
@@ -125,8 +121,9 @@ ngx_http_spaces_feed_get(ngx_http_spaces_main_conf_t *smcf, ngx_str_t *id)
     feed->now = ngx_http_spaces_monotonic();
     feed->beat = feed->now;
     feed->checked = feed->now;
-    feed->id.len = NGX_HTTP_SPACES_ID_LEN;
-    feed->id.data = feed->id_data;
+    feed->sn.node.key = hash;
+    feed->sn.str.len = NGX_HTTP_SPACES_ID_LEN;
+    feed->sn.str.data = feed->id_data;
     ngx_memcpy(feed->id_data, id->data, NGX_HTTP_SPACES_ID_LEN);
 
     for (i = 0; i < ngx_http_spaces_form_n; i++) {
@@ -136,7 +133,7 @@ ngx_http_spaces_feed_get(ngx_http_spaces_main_conf_t *smcf, ngx_str_t *id)
     ngx_queue_init(&feed->newcomers);
     ngx_queue_init(&feed->subscribers);
 
-    ngx_queue_insert_head(&smcf->feeds->feeds, &feed->queue);
+    ngx_rbtree_insert(&smcf->feeds->rbtree, &feed->sn.node);
 
     feed->waiter.handler = ngx_http_spaces_feed_tick;
     feed->waiter.data = feed;
@@ -154,7 +151,7 @@ ngx_http_spaces_feed_enter(ngx_http_spaces_feed_t *feed)
 {
     ngx_http_spaces_room_t  *room;
 
-    room = ngx_http_spaces_zone_enter(feed->smcf->zone, &feed->id);
+    room = ngx_http_spaces_zone_enter(feed->smcf->zone, &feed->sn.str);
 
     if (room == NULL) {
         return NGX_DECLINED;
@@ -200,7 +197,11 @@ ngx_http_spaces_feed_free(ngx_http_spaces_feed_t *feed)
     }
 
     ngx_http_spaces_stop_waiting(&feed->waiter);
-    ngx_queue_remove(&feed->queue);
+
+    if (!feed->over) {
+        ngx_rbtree_delete(&feed->smcf->feeds->rbtree, &feed->sn.node);
+    }
+
     ngx_free(feed);
 }
 
@@ -417,7 +418,7 @@ ngx_http_spaces_feed_take(ngx_http_spaces_feed_t *feed)
 
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "space %V: the listeners of this worker miss some audio",
-                      &feed->id);
+                      &feed->sn.str);
 
         feed->offset = head;
         return;
@@ -504,7 +505,8 @@ ngx_http_spaces_feed_watch(ngx_http_spaces_feed_t *feed)
             }
         }
 
-        speakers = ngx_http_spaces_zone_speakers(feed->smcf->zone, &feed->id);
+        speakers = ngx_http_spaces_zone_speakers(feed->smcf->zone,
+                                                 &feed->sn.str);
         text = json_dumps(speakers, JSON_COMPACT);
 
         if (text && feed->speakers && ngx_strcmp(text, feed->speakers) == 0) {
@@ -671,7 +673,7 @@ ngx_http_spaces_feed_tell_state(ngx_http_spaces_feed_t *feed)
         (void) ngx_http_spaces_zone_overlay(zone, space, &info);
 
         space_json = ngx_http_spaces_space_json(space,
-                         ngx_http_spaces_zone_speakers(zone, &feed->id), 0);
+                         ngx_http_spaces_zone_speakers(zone, &feed->sn.str), 0);
 
         ngx_http_spaces_feed_tell(feed, "state",
             json_pack("{s:o, s:o}", "state",
@@ -723,6 +725,8 @@ ngx_http_spaces_feed_finish(ngx_http_spaces_feed_t *feed)
     }
 
     ngx_http_spaces_zone_leave(feed->room);
+
+    ngx_rbtree_delete(&feed->smcf->feeds->rbtree, &feed->sn.node);
 
     feed->room = NULL;
     feed->over = 1;
@@ -965,7 +969,11 @@ ngx_http_spaces_feed_next(ngx_http_spaces_feed_t *feed, ngx_queue_t *q,
     ngx_http_spaces_prefetch(c + 64);
     ngx_http_spaces_prefetch(c + sizeof(ngx_connection_t) - 1);
 
-    ngx_http_spaces_prefetch(ngx_queue_next(q));
+    /* a listener may lie across two lines */
+
+    c = (u_char *) ngx_queue_next(q);
+    ngx_http_spaces_prefetch(c);
+    ngx_http_spaces_prefetch(c + 63);
 }
 
 

@@ -42,7 +42,7 @@ typedef struct {
 
 struct ngx_http_spaces_listener_s {
 
-    /* what each page takes of a listener, within one line of the CPU's cache */
+    /* what each page takes of a listener: a line of the CPU's cache, or two */
 
     ngx_queue_t                           queue;     /* of its form */
     ngx_http_spaces_feed_t               *feed;      /* NULL: it has left */

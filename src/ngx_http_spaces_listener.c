@@ -209,7 +209,7 @@ ngx_http_spaces_listener_begin(ngx_http_spaces_listener_t *listener,
         && listener->offset > room->header_len
         && ngx_http_spaces_listener_granule(room, listener->offset) > granule)
     {
-        return ngx_http_spaces_past_read(listener, feed->smcf, &feed->id,
+        return ngx_http_spaces_past_read(listener, feed->smcf, &feed->sn.str,
                                          granule, 0, room->written);
     }
 
@@ -478,7 +478,7 @@ ngx_http_spaces_listener_read_on(ngx_http_spaces_listener_t *listener)
         return NGX_AGAIN;
     }
 
-    if (ngx_http_spaces_past_read(listener, feed->smcf, &feed->id, 0,
+    if (ngx_http_spaces_past_read(listener, feed->smcf, &feed->sn.str, 0,
                                   listener->offset, end)
         != NGX_OK)
     {

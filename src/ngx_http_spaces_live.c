@@ -24,9 +24,6 @@
 /* of one write through nginx's filters, bytes */
 #define NGX_HTTP_SPACES_FILTERED  16384
 
-/* of the CPU's cache, bytes */
-#define NGX_HTTP_SPACES_LINE      64
-
 /* a listener has nothing to say */
 #define NGX_HTTP_SPACES_SAYS      1024
 
@@ -369,10 +366,10 @@ ngx_http_spaces_live_create(ngx_http_request_t *r)
     ngx_http_spaces_live_t       *live;
     ngx_http_spaces_main_conf_t  *smcf;
 
-    /* what it takes at each page is in one line of the cache */
+    /* not in the pool's blocks: of small ones it would take another */
 
     live = ngx_pmemalign(r->pool, sizeof(ngx_http_spaces_live_t),
-                         NGX_HTTP_SPACES_LINE);
+                         NGX_POOL_ALIGNMENT);
     if (live == NULL) {
         return NULL;
     }
@@ -544,7 +541,7 @@ ngx_http_spaces_live_shrink(ngx_http_request_t *r)
 
     size = ngx_max(list->part.nelts, 1) * list->size;
 
-    headers = ngx_pmemalign(r->pool, size, NGX_ALIGNMENT);
+    headers = ngx_pmemalign(r->pool, size, NGX_POOL_ALIGNMENT);
     if (headers == NULL) {
         return;
     }
