@@ -5,7 +5,7 @@
 # make run      install what is missing, and serve the example on localhost
 # make test     install what is missing, and run every test
 # make install  put the module where nginx looks for it
-# make bench    replay, mixing and fan-out beside their peers
+# make bench    replay, mixing and fan-out beside their peers, and the tick
 # make clean
 
 NGINX_SRC   = /usr/share/nginx/src
@@ -112,6 +112,7 @@ bench: test-packages
 	@t/bench/replay
 	@t/bench/room
 	@t/bench/fanout
+	@t/bench/tick
 
 install: $(MODULE)
 	install -d $(DESTDIR)$(MODULES_DIR)

@@ -26,6 +26,8 @@ typedef struct {
     ngx_atomic_uint_t           change;
 
     ngx_http_spaces_space_t    *space;
+    ngx_http_spaces_space_t    *live;       /* it, as its room knew it last:
+                                               all who read it share it */
     ngx_http_spaces_token_t    *token;
 } ngx_http_spaces_cached_t;
 

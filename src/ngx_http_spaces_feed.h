@@ -41,21 +41,15 @@ typedef struct {
 
 
 struct ngx_http_spaces_listener_s {
+
+    /* what each page takes of a listener: a line of the CPU's cache, or two */
+
     ngx_queue_t                           queue;     /* of its form */
-    ngx_queue_t                           newcomer;
     ngx_http_spaces_feed_t               *feed;      /* NULL: it has left */
     ngx_http_spaces_listener_handlers_t  *handlers;
-    void                                 *data;      /* the handlers' */
-
+    ngx_connection_t                     *connection;
+    ngx_event_t                          *write;     /* the connection's */
     uint64_t                              position;  /* in its form's bytes */
-    int64_t                               since;     /* ms, monotonic: joined */
-
-    /* while it catches up: bytes to be sent first, and what comes after them
-       in the stream */
-    ngx_http_spaces_bytes_t               past;
-    size_t                                sent;
-    uint64_t                              offset;
-    ngx_http_spaces_past_t               *file;      /* NULL: from memory */
 
     unsigned                              form:3;
     unsigned                              counts:1;  /* as a listener */
@@ -65,7 +59,20 @@ struct ngx_http_spaces_listener_s {
     unsigned                              blocked:1; /* by "send" */
     unsigned                              pending:1; /* what comes next was
                                                         given to "send" */
-    int64_t                               sent_at;   /* ms, monotonic: last */
+
+    /* and what it doesn't */
+
+    void                                 *data;      /* the handlers' */
+    ngx_queue_t                           newcomer;
+    int64_t                               since;     /* ms, monotonic: joined */
+    int64_t                               blocked_at;
+
+    /* while it catches up: bytes to be sent first, and what comes after them
+       in the stream */
+    ngx_http_spaces_bytes_t               past;
+    size_t                                sent;
+    uint64_t                              offset;
+    ngx_http_spaces_past_t               *file;      /* NULL: from memory */
 };
 
 
@@ -91,8 +98,8 @@ void ngx_http_spaces_feeds_destroy(ngx_http_spaces_feeds_t *feeds);
 /*
  * A listener joins the feed of a Space, with the audio of the last "back" ms
  * as far as there is as much: in memory, and if it is recorded in its file.
- * Of a Space that isn't live events alone.  Form, handlers, data and counts
- * are set; "hello" is an event that comes first, or NULL.  NGX_OK;
+ * Of a Space that isn't live events alone.  Form, handlers, connection, data
+ * and counts are set; "hello" is an event that comes first, or NULL.  NGX_OK;
  * NGX_DECLINED if there is no such room; NGX_ERROR without memory.
  */
 ngx_int_t ngx_http_spaces_feed_join(ngx_http_spaces_main_conf_t *smcf,

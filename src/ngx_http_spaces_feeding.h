@@ -28,39 +28,23 @@ typedef struct {
 
 
 struct ngx_http_spaces_feed_s {
-    ngx_queue_t                   queue;
-    ngx_http_spaces_main_conf_t  *smcf;
-    ngx_http_spaces_waiter_t      waiter;
-    ngx_str_t                     id;
-    u_char                        id_data[NGX_HTTP_SPACES_ID_LEN];
 
+    /* what each tick looks at, side by side: of many rooms it is in no cache */
+
+    ngx_http_spaces_waiter_t      waiter;
+    ngx_http_spaces_main_conf_t  *smcf;
     ngx_http_spaces_room_t       *room;      /* NULL: none, or over */
     uint64_t                      offset;    /* of the stream: taken so far */
+    ngx_atomic_uint_t             version;   /* what was told last */
 
-    ngx_http_spaces_audience_t    audiences[ngx_http_spaces_form_n];
-    ngx_queue_t                   newcomers;
-    ngx_queue_t                   subscribers;
-    ngx_queue_t                  *told;      /* subscriber to be told next */
-
-    /* the round at hand: which listener of which form is served next */
-    ngx_queue_t                   pending;   /* among the feeds */
-    ngx_queue_t                  *next;
-    ngx_uint_t                    form;
-
-    ngx_uint_t                    nusers;
-    ngx_uint_t                    counted;
-    ngx_uint_t                    published;
-
-    /* what was told last */
-    ngx_atomic_uint_t             version;
-    ngx_uint_t                    recording;
-    ngx_uint_t                    listeners;
-    char                         *speakers;
-
-    int64_t                       looked;
+    int64_t                       now;
     int64_t                       beat;
     int64_t                       checked;
-    int64_t                       now;
+    int64_t                       looked;
+    ngx_queue_t                   newcomers;
+    ngx_uint_t                    counted;
+    ngx_uint_t                    published;
+    ngx_uint_t                    nusers;
 
     unsigned                      running:1; /* it may not be freed now */
     unsigned                      serving:1; /* it is pending */
@@ -68,12 +52,31 @@ struct ngx_http_spaces_feed_s {
     unsigned                      again:1;   /* a round is to follow */
     unsigned                      checking:1;/* in this round */
     unsigned                      over:1;    /* the Space has ended */
+
+    /* the round at hand: which listener of which form is served next */
+    ngx_queue_t                   pending;   /* among the feeds */
+    ngx_queue_t                  *next;
+    ngx_uint_t                    form;
+
+    ngx_http_spaces_audience_t    audiences[ngx_http_spaces_form_n];
+
+    ngx_queue_t                   subscribers;
+    ngx_queue_t                  *told;      /* subscriber to be told next */
+
+    /* likewise what was told last */
+    ngx_uint_t                    recording;
+    ngx_uint_t                    listeners;
+    char                         *speakers;
+
+    ngx_str_node_t                sn;        /* by id, until it is over */
+    u_char                        id_data[NGX_HTTP_SPACES_ID_LEN];
 };
 
 
 struct ngx_http_spaces_feeds_s {
     ngx_http_spaces_main_conf_t  *smcf;
-    ngx_queue_t                   feeds;
+    ngx_rbtree_t                  rbtree;    /* the feeds */
+    ngx_rbtree_node_t             sentinel;
     ngx_queue_t                   pending;   /* with listeners to be served */
     ngx_event_t                   event;     /* to go on with them */
 

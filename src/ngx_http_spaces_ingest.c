@@ -629,8 +629,6 @@ ngx_http_spaces_ingest_raw_hello(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    c->sent += n;
-
     return NGX_OK;
 }
 

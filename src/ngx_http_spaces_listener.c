@@ -183,7 +183,7 @@ ngx_http_spaces_listener_begin(ngx_http_spaces_listener_t *listener,
         && listener->offset > room->header_len
         && ngx_http_spaces_listener_granule(room, listener->offset) > granule)
     {
-        return ngx_http_spaces_past_read(listener, feed->smcf, &feed->id,
+        return ngx_http_spaces_past_read(listener, feed->smcf, &feed->sn.str,
                                          granule, 0, room->written);
     }
 
@@ -275,7 +275,8 @@ ngx_http_spaces_listener_is_even(ngx_http_spaces_listener_t *listener)
 void
 ngx_http_spaces_listener_serve(ngx_http_spaces_listener_t *listener)
 {
-    size_t                     start, n;
+    size_t                     len;
+    u_char                    *p;
     uint64_t                   end;
     ngx_int_t                  rc;
     ngx_http_spaces_feed_t    *feed;
@@ -284,7 +285,7 @@ ngx_http_spaces_listener_serve(ngx_http_spaces_listener_t *listener)
     feed = listener->feed;
 
     if (listener->blocked && (listener->catching_up || feed->over)
-        && feed->now > listener->sent_at + NGX_HTTP_SPACES_STUCK)
+        && feed->now > listener->blocked_at + NGX_HTTP_SPACES_STUCK)
     {
         ngx_http_spaces_listener_end(listener, 1);
         return;
@@ -321,10 +322,9 @@ ngx_http_spaces_listener_serve(ngx_http_spaces_listener_t *listener)
 
         end = ngx_http_spaces_listener_skip(listener);
 
-        start = (size_t) (listener->position & (stream->size - 1));
-        n = (size_t) ngx_min(end - listener->position, stream->size - start);
+        p = ngx_http_spaces_stream_at(stream, listener->position, end, &len);
 
-        rc = ngx_http_spaces_listener_send(listener, stream->data + start, n);
+        rc = ngx_http_spaces_listener_send(listener, p, len);
 
         if (rc < 0) {
             return;
@@ -347,15 +347,17 @@ ngx_http_spaces_listener_send(ngx_http_spaces_listener_t *listener, u_char *p,
 {
     ssize_t  n;
 
-    if (listener->handlers->ready && !listener->handlers->ready(listener)) {
-        listener->blocked = 1;
-        return NGX_AGAIN;
-    }
+    n = NGX_AGAIN;
 
-    n = listener->handlers->send(listener, p, len);
+    if (listener->handlers->ready == NULL
+        || listener->handlers->ready(listener))
+    {
+        n = listener->handlers->send(listener, p, len);
+    }
 
     if (n == NGX_AGAIN) {
         listener->blocked = 1;
+        listener->blocked_at = listener->feed->now;
         return NGX_AGAIN;
     }
 
@@ -363,8 +365,6 @@ ngx_http_spaces_listener_send(ngx_http_spaces_listener_t *listener, u_char *p,
         ngx_http_spaces_listener_end(listener, 1);
         return NGX_ERROR;
     }
-
-    listener->sent_at = listener->feed->now;
 
     return n;
 }
@@ -500,7 +500,7 @@ ngx_http_spaces_listener_read_on(ngx_http_spaces_listener_t *listener)
         return NGX_AGAIN;
     }
 
-    if (ngx_http_spaces_past_read(listener, feed->smcf, &feed->id, 0,
+    if (ngx_http_spaces_past_read(listener, feed->smcf, &feed->sn.str, 0,
                                   listener->offset, end)
         != NGX_OK)
     {

@@ -55,6 +55,8 @@ static ngx_http_spaces_live_t *ngx_http_spaces_live_create(
 static ngx_int_t ngx_http_spaces_live_http(ngx_http_request_t *r,
     const char *type, ngx_http_spaces_form_e form, int64_t back,
     json_t *hello);
+static void ngx_http_spaces_live_shrink(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_spaces_live_points(ngx_http_headers_out_t *out);
 static ngx_int_t ngx_http_spaces_live_websocket(ngx_http_request_t *r,
     ngx_uint_t protocol, int64_t back);
 static ngx_int_t ngx_http_spaces_live_join(ngx_http_spaces_live_t *live,
@@ -351,10 +353,15 @@ ngx_http_spaces_live_create(ngx_http_request_t *r)
     ngx_http_spaces_live_t       *live;
     ngx_http_spaces_main_conf_t  *smcf;
 
-    live = ngx_pcalloc(r->pool, sizeof(ngx_http_spaces_live_t));
+    /* not in the pool's blocks: of small ones it would take another */
+
+    live = ngx_pmemalign(r->pool, sizeof(ngx_http_spaces_live_t),
+                         NGX_POOL_ALIGNMENT);
     if (live == NULL) {
         return NULL;
     }
+
+    ngx_memzero(live, sizeof(ngx_http_spaces_live_t));
 
     /* of the request, not of its pool: there is a connection to write to */
 
@@ -368,6 +375,7 @@ ngx_http_spaces_live_create(ngx_http_request_t *r)
 
     live->request = r;
     live->listener.data = live;
+    live->listener.connection = r->connection;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
@@ -418,11 +426,9 @@ ngx_http_spaces_live_http(ngx_http_request_t *r, const char *type,
         return NGX_ERROR;
     }
 
-    filtered = (r != r->main);
+    /* newer versions of HTTP frame what they send themselves */
 
-#if (NGX_HTTP_V2)
-    filtered = filtered || r->stream;
-#endif
+    filtered = (r != r->main || r->http_version >= NGX_HTTP_VERSION_20);
 
     if (!filtered) {
         ngx_http_spaces_own_connection(r);
@@ -442,11 +448,22 @@ ngx_http_spaces_live_http(ngx_http_request_t *r, const char *type,
         return rc;
     }
 
-    rc = ngx_http_send_special(r, NGX_HTTP_FLUSH);
+    /* a filter that waits for the body before it lets the header go gets it */
+
+    filtered = filtered || !r->header_sent;
+
+    /* what waits is sent, without filters that keep something for each body */
+
+    rc = filtered ? ngx_http_send_special(r, NGX_HTTP_FLUSH)
+                  : ngx_http_write_filter(r, NULL);
 
     if (rc == NGX_ERROR) {
         json_decref(hello);
         return NGX_ERROR;
+    }
+
+    if (!filtered) {
+        ngx_http_spaces_live_shrink(r);
     }
 
     live->filtered = filtered;
@@ -492,6 +509,75 @@ ngx_http_spaces_live_http(ngx_http_request_t *r, const char *type,
 }
 
 
+/*
+ * There are 20 places for headers of the answer, and a listener stays for
+ * hours: where the list is no part of a larger block of the pool, it becomes
+ * one of just those that there are.  The log is all that may ask for them
+ * now.  Whoever has set a header that nginx knows by a pointer into the list
+ * keeps it as it is.
+ */
+
+static void
+ngx_http_spaces_live_shrink(ngx_http_request_t *r)
+{
+    void                    *old;
+    size_t                   size;
+    ngx_list_t              *list;
+    ngx_table_elt_t         *headers;
+    ngx_http_headers_out_t  *out;
+
+    out = &r->headers_out;
+    list = &out->headers;
+
+    if (list->nalloc * list->size <= r->pool->max
+        || list->last != &list->part
+        || ngx_http_spaces_live_points(out))
+    {
+        return;
+    }
+
+    size = ngx_max(list->part.nelts, 1) * list->size;
+
+    headers = ngx_pmemalign(r->pool, size, NGX_POOL_ALIGNMENT);
+    if (headers == NULL) {
+        return;
+    }
+
+    old = list->part.elts;
+    ngx_memcpy(headers, old, size);
+
+    list->part.elts = headers;
+    list->nalloc = ngx_max(list->part.nelts, 1);
+
+    (void) ngx_pfree(r->pool, old);
+}
+
+
+static ngx_uint_t
+ngx_http_spaces_live_points(ngx_http_headers_out_t *out)
+{
+#if (nginx_version >= 1023000)
+
+    if (out->cache_control || out->link) {
+        return 1;
+    }
+
+#else
+
+    if (out->cache_control.elts || out->link.elts) {
+        return 1;
+    }
+
+#endif
+
+    return out->server || out->date || out->content_length
+           || out->content_encoding || out->location || out->refresh
+           || out->last_modified || out->content_range
+           || out->accept_ranges || out->www_authenticate || out->expires
+           || out->etag;
+}
+
+
 static ngx_int_t
 ngx_http_spaces_live_websocket(ngx_http_request_t *r, ngx_uint_t protocol,
     int64_t back)
@@ -513,6 +599,8 @@ ngx_http_spaces_live_websocket(ngx_http_request_t *r, ngx_uint_t protocol,
     if (live->ws == NULL) {
         return NGX_ERROR;
     }
+
+    ngx_http_spaces_live_shrink(r);
 
     live->listener.handlers = &ngx_http_spaces_live_framed;
     live->listener.form = protocol ? ngx_http_spaces_form_ws_ogg
@@ -567,12 +655,10 @@ static ssize_t
 ngx_http_spaces_live_send(ngx_http_spaces_listener_t *listener, u_char *p,
     size_t len)
 {
-    ssize_t                  n;
-    ngx_connection_t        *c;
-    ngx_http_spaces_live_t  *live;
+    ssize_t            n;
+    ngx_connection_t  *c;
 
-    live = listener->data;
-    c = live->request->connection;
+    c = listener->connection;
 
     /* a send that took a part has found out already that there's no more */
 
@@ -582,7 +668,6 @@ ngx_http_spaces_live_send(ngx_http_spaces_listener_t *listener, u_char *p,
 
         if (n > 0) {
             listener->pending = 0;
-            c->sent += n;
             return n;
         }
 

@@ -49,7 +49,10 @@ static void ngx_http_spaces_again_done(ngx_http_request_t *r,
 static void ngx_http_spaces_again_cleanup(void *data);
 static ngx_int_t ngx_http_spaces_load_token(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_load_space(ngx_http_request_t *r);
-static ngx_int_t ngx_http_spaces_loaded(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_loaded(ngx_http_request_t *r,
+    ngx_http_spaces_cached_t *cached);
+static ngx_int_t ngx_http_spaces_overlay(ngx_http_request_t *r,
+    ngx_http_spaces_cached_t *cached);
 static ngx_int_t ngx_http_spaces_fetch(ngx_http_request_t *r, ngx_str_t *key,
     ngx_str_t *name, ngx_http_spaces_reply_pt reply);
 static ngx_int_t ngx_http_spaces_token_reply(ngx_http_request_t *r,
@@ -280,14 +283,14 @@ ngx_http_spaces_load_space(ngx_http_request_t *r)
     }
 
     if (!ngx_http_spaces_valid_id(&ctx->id)) {
-        return ngx_http_spaces_loaded(r);
+        return ngx_http_spaces_loaded(r, NULL);
     }
 
     cached = ngx_http_spaces_cache_get(r, &ctx->id, 0);
 
     if (cached) {
         ctx->space = cached->space;
-        return ngx_http_spaces_loaded(r);
+        return ngx_http_spaces_loaded(r, cached);
     }
 
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
@@ -319,7 +322,7 @@ ngx_http_spaces_space_reply(ngx_http_request_t *r, redisReply *reply)
 
         ctx->space = cached->space;
 
-        return ngx_http_spaces_loaded(r);
+        return ngx_http_spaces_loaded(r, cached);
     }
 
     cached = ngx_http_spaces_cache_new(r, &loading->key, loading->sent);
@@ -339,17 +342,16 @@ ngx_http_spaces_space_reply(ngx_http_request_t *r, redisReply *reply)
         ngx_http_spaces_cache_insert(smcf->cache, cached);
     }
 
-    return ngx_http_spaces_loaded(r);
+    return ngx_http_spaces_loaded(r, cached);
 }
 
 
 /* all is there: what a room knows of the Space is newer still */
 
 static ngx_int_t
-ngx_http_spaces_loaded(ngx_http_request_t *r)
+ngx_http_spaces_loaded(ngx_http_request_t *r, ngx_http_spaces_cached_t *cached)
 {
     ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_space_t      *space;
     ngx_http_spaces_main_conf_t  *smcf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
@@ -359,22 +361,11 @@ ngx_http_spaces_loaded(ngx_http_request_t *r)
         ctx->token = NULL;
     }
 
-    /* what is cached is for reading; who may change it has asked for fresh */
-
     if (ctx->space && (ctx->fresh || smcf->zone->sh->nrooms
-                       || smcf->zone->sh->nclaims))
+                       || smcf->zone->sh->nclaims)
+        && ngx_http_spaces_overlay(r, cached) != NGX_OK)
     {
-        space = ngx_palloc(ctx->pool, sizeof(ngx_http_spaces_space_t));
-        if (space == NULL) {
-            return NGX_ERROR;
-        }
-
-        *space = *ctx->space;
-        ctx->space = space;
-
-        ctx->in_room = ngx_http_spaces_zone_overlay(smcf->zone, space,
-                                                    &ctx->room)
-                       == NGX_OK;
+        return NGX_ERROR;
     }
 
     ngx_http_spaces_again_done(r, 1);
@@ -382,6 +373,43 @@ ngx_http_spaces_loaded(ngx_http_request_t *r)
     ngx_http_spaces_assign_role(r);
 
     return ctx->step(r);
+}
+
+
+/* what is cached is for reading; who may change it has asked for fresh */
+
+static ngx_int_t
+ngx_http_spaces_overlay(ngx_http_request_t *r,
+    ngx_http_spaces_cached_t *cached)
+{
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_space_t      *space;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    space = ctx->fresh ? NULL : cached->live;
+
+    if (space == NULL) {
+        space = ngx_palloc(ctx->fresh ? r->pool : cached->pool,
+                           sizeof(ngx_http_spaces_space_t));
+        if (space == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (!ctx->fresh) {
+            cached->live = space;
+        }
+    }
+
+    *space = *ctx->space;
+    ctx->space = space;
+
+    ctx->in_room = ngx_http_spaces_zone_overlay(smcf->zone, space, &ctx->room)
+                   == NGX_OK;
+
+    return NGX_OK;
 }
 
 

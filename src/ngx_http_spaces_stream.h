@@ -22,12 +22,16 @@ typedef struct {
 
 
 typedef struct {
-    u_char                       *data;
+    u_char                       *data;      /* byte n is at n % size */
     size_t                        size;      /* a power of two */
     uint64_t                      head;      /* bytes ever */
     uint64_t                      last;      /* where the end begins */
+
+    ngx_http_spaces_mark_t       *marks;     /* mark n is at n % size_marks */
+    ngx_uint_t                    size_marks;
     ngx_uint_t                    nmarks;    /* ever */
-    ngx_http_spaces_mark_t       *marks;
+    ngx_uint_t                    first;     /* mark that there is */
+    ngx_uint_t                    kept;      /* likewise, young enough */
 } ngx_http_spaces_stream_t;
 
 
@@ -42,6 +46,10 @@ void ngx_http_spaces_stream_free(ngx_http_spaces_stream_t *stream);
  */
 void ngx_http_spaces_stream_add(ngx_http_spaces_stream_t *stream, u_char *data,
     size_t len, int64_t now, int64_t keep);
+
+/* the bytes at a position, and how many follow in one piece, up to the end */
+u_char *ngx_http_spaces_stream_at(ngx_http_spaces_stream_t *stream,
+    uint64_t position, uint64_t end, size_t *len);
 
 /* the first mark not before the time, or the head */
 uint64_t ngx_http_spaces_stream_since(ngx_http_spaces_stream_t *stream,

@@ -702,7 +702,6 @@ ngx_http_spaces_websocket_send_callback(wslay_event_context_ptr ctx,
     n = c->send(c, (u_char *) buf, len);
 
     if (n > 0) {
-        c->sent += n;
         return n;
     }
 

@@ -113,7 +113,7 @@ sub conf {
     my $conf = $self->SUPER::conf;
 
     my $files = $self->{connections} + 200;
-    $conf =~ s/worker_connections \d+/worker_connections $self->{connections}/;
+    $conf =~ s/worker_connections \d+/multi_accept on; worker_connections $self->{connections}/;
     $conf =~ s/^(worker_processes.*)$/$1\nworker_rlimit_nofile $files;/m;
 
     return $conf;
