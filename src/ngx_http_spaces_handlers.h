@@ -47,6 +47,9 @@ ngx_int_t ngx_http_spaces_speakers_patch(ngx_http_request_t *r,
 ngx_int_t ngx_http_spaces_speakers_remove(ngx_http_request_t *r,
     ngx_str_t *id);
 
+/* likewise for tickets, of the host alone */
+ngx_int_t ngx_http_spaces_tickets_create(ngx_http_request_t *r);
+
 /* the API's timeline */
 ngx_int_t ngx_http_spaces_timeline(ngx_http_request_t *r);
 

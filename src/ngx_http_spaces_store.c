@@ -824,6 +824,15 @@ ngx_http_spaces_store_add_token(ngx_http_spaces_main_conf_t *smcf,
 }
 
 
+int64_t
+ngx_http_spaces_store_tokens_end(ngx_http_spaces_space_t *space)
+{
+    return ngx_max(space->created_at, space->scheduled_at)
+           + (2 * space->replay_ttl + space->max_duration + space->hold_max)
+             * 1000;
+}
+
+
 ngx_int_t
 ngx_http_spaces_store_add_changed(ngx_http_spaces_main_conf_t *smcf,
     ngx_array_t *commands, ngx_str_t *id)
