@@ -60,6 +60,9 @@ ngx_int_t ngx_http_spaces_timeline(ngx_http_request_t *r);
 ngx_int_t ngx_http_spaces_replay_send(ngx_http_request_t *r,
     ngx_uint_t shared);
 
+/* counts a replay, if with what was just sent one begins */
+void ngx_http_spaces_replays_count(ngx_http_request_t *r);
+
 /* NGX_DECLINED if there is a recording to hear, or the answer why not */
 ngx_int_t ngx_http_spaces_require_recording(ngx_http_request_t *r);
 

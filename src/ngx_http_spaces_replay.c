@@ -190,7 +190,13 @@ ngx_http_spaces_replay_send(ngx_http_request_t *r, ngx_uint_t shared)
     out.buf = b;
     out.next = NULL;
 
-    return ngx_http_output_filter(r, &out);
+    rc = ngx_http_output_filter(r, &out);
+
+    if (rc != NGX_ERROR) {
+        ngx_http_spaces_replays_count(r);
+    }
+
+    return rc;
 }
 
 

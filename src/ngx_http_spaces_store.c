@@ -575,6 +575,7 @@ ngx_http_spaces_number(ngx_pool_t *pool, int64_t n)
 
 static ngx_str_t  ngx_http_spaces_del = ngx_string("DEL");
 static ngx_str_t  ngx_http_spaces_hset = ngx_string("HSET");
+static ngx_str_t  ngx_http_spaces_hsetnx = ngx_string("HSETNX");
 static ngx_str_t  ngx_http_spaces_sadd = ngx_string("SADD");
 static ngx_str_t  ngx_http_spaces_zadd = ngx_string("ZADD");
 static ngx_str_t  ngx_http_spaces_zrem = ngx_string("ZREM");
@@ -711,7 +712,9 @@ ngx_http_spaces_store_add_space(ngx_http_spaces_main_conf_t *smcf,
     ngx_uint_t     i, listed;
     ngx_pool_t    *pool;
     ngx_array_t   *command, *fields;
-    ngx_keyval_t  *kv;
+    ngx_keyval_t  *kv, *replays;
+
+    static ngx_str_t  replays_field = ngx_string("replays");
 
     pool = commands->pool;
 
@@ -729,14 +732,31 @@ ngx_http_spaces_store_add_space(ngx_http_spaces_main_conf_t *smcf,
     }
 
     kv = fields->elts;
+    replays = NULL;
 
     for (i = 0; i < fields->nelts; i++) {
+
+        if (kv[i].key.len == replays_field.len
+            && ngx_strncmp(kv[i].key.data, replays_field.data,
+                           replays_field.len)
+               == 0)
+        {
+            replays = &kv[i];
+            continue;
+        }
 
         if (ngx_http_spaces_redis_push(command, &kv[i].key) != NGX_OK
             || ngx_http_spaces_redis_push(command, &kv[i].value) != NGX_OK)
         {
             return NGX_ERROR;
         }
+    }
+
+    /* counted in Redis alone: ours is of use if that has forgotten its own */
+
+    if (replays) {
+        ngx_http_spaces_add(4, &ngx_http_spaces_hsetnx, &key, &replays->key,
+                            &replays->value);
     }
 
     listed = ngx_http_spaces_store_is_listed(space);

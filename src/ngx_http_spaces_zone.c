@@ -44,6 +44,15 @@ ngx_http_spaces_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
+    len = ngx_http_spaces_zone_playings(shm_zone->shm.size);
+
+    zone->sh->playings = ngx_slab_alloc(zone->shpool, len);
+    if (zone->sh->playings == NULL) {
+        return NGX_ERROR;
+    }
+
+    spaces_playings_init(zone->sh->playings, len);
+
     zone->shpool->data = zone->sh;
 
     ngx_rbtree_init(&zone->sh->rbtree, &zone->sh->sentinel,

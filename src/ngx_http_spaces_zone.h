@@ -14,6 +14,7 @@
 #include "ngx_http_spaces_module.h"
 #include "ngx_http_spaces_space.h"
 
+#include "spaces_playings.h"
 #include "spaces_playout.h"
 
 
@@ -198,6 +199,8 @@ typedef struct {
     ngx_atomic_t             scanned;      /* all that was live has a room */
     ngx_atomic_t             recovered;    /* and Redis knows of it */
     ngx_atomic_t             reaper;       /* the process that is it */
+
+    spaces_playings_t       *playings;     /* under the zone's lock */
 
     ngx_atomic_t             any_change;
     ngx_atomic_t             changes[NGX_HTTP_SPACES_CHANGES];
