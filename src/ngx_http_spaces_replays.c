@@ -67,8 +67,7 @@ ngx_http_spaces_replays_count(ngx_http_request_t *r)
     ngx_shmtx_lock(&zone->shpool->mutex);
 
     begins = spaces_playings_begins(zone->sh->playings, fingerprint,
-                                ngx_http_spaces_monotonic() / 1000 + 1,
-                                window);
+                                    ngx_time(), window);
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
