@@ -550,6 +550,23 @@ ngx_http_spaces_token_key(ngx_http_spaces_main_conf_t *smcf, ngx_pool_t *pool,
 
 
 ngx_str_t
+ngx_http_spaces_language_key(ngx_http_spaces_main_conf_t *smcf,
+    ngx_pool_t *pool, ngx_str_t *language)
+{
+    ngx_str_t  key;
+
+    key = ngx_http_spaces_redis_key(smcf, pool, "language:%V", language);
+
+    if (key.data) {
+        ngx_strlow(key.data + key.len - language->len,
+                   key.data + key.len - language->len, language->len);
+    }
+
+    return key;
+}
+
+
+ngx_str_t
 ngx_http_spaces_number(ngx_pool_t *pool, int64_t n)
 {
     ngx_str_t  s;
@@ -662,8 +679,7 @@ ngx_http_spaces_store_add_labels(ngx_http_spaces_main_conf_t *smcf,
     }
 
     if (space->language.len) {
-        key = ngx_http_spaces_redis_key(smcf, pool, "language:%V",
-                                        &space->language);
+        key = ngx_http_spaces_language_key(smcf, pool, &space->language);
 
         if (ngx_http_spaces_store_index(smcf, commands, space, in, &key)
             != NGX_OK)

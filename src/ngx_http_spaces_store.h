@@ -103,6 +103,10 @@ ngx_str_t ngx_http_spaces_tokens_key(ngx_http_spaces_main_conf_t *smcf,
 ngx_str_t ngx_http_spaces_token_key(ngx_http_spaces_main_conf_t *smcf,
     ngx_pool_t *pool, ngx_str_t *hash);
 
+/* the key of a language's list; tags are the same in any case */
+ngx_str_t ngx_http_spaces_language_key(ngx_http_spaces_main_conf_t *smcf,
+    ngx_pool_t *pool, ngx_str_t *language);
+
 /* a number as a string in the pool */
 ngx_str_t ngx_http_spaces_number(ngx_pool_t *pool, int64_t n);
 
