@@ -44,6 +44,8 @@ static ngx_http_spaces_problem_t  ngx_http_spaces_problems[] = {
     { 409, "urn:spaces:ended", "The Space has ended" },
     { 409, "urn:spaces:begun", "The Space has begun already" },
     { 409, "urn:spaces:speaking", "There is a source already" },
+    { 409, "urn:spaces:not-ticketed", "The Space has no tickets" },
+    { 409, "urn:spaces:sold-out", "There are not so many seats left" },
     { 410, "urn:spaces:deleted", "The recording was deleted" },
     { 410, "urn:spaces:expired", "The recording has expired" },
     { 413, "urn:spaces:too-large", "The body is too large" },

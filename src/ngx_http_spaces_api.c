@@ -59,6 +59,7 @@ static ngx_int_t ngx_http_spaces_api_invite_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_api_speaker_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_api_speaker(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_api_remove(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_api_tickets_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_api_third(ngx_http_request_t *r,
     ngx_str_t *segment);
 
@@ -215,6 +216,16 @@ ngx_http_spaces_api_handler(ngx_http_request_t *r)
         }
 
         return ngx_http_spaces_api_bad_method(r, "PATCH, DELETE");
+    }
+
+    if (route.n == 2 && ngx_strcmp(s[1].data, "tickets") == 0) {
+
+        if (r->method == NGX_HTTP_POST) {
+            return ngx_http_spaces_body_read(r,
+                                           ngx_http_spaces_api_tickets_body);
+        }
+
+        return ngx_http_spaces_api_bad_method(r, "POST");
     }
 
     return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_FOUND,
@@ -474,8 +485,6 @@ ngx_http_spaces_api_create_fields(ngx_http_request_t *r,
 }
 
 
-/* the host's: it outlives all that the host may still do with the Space */
-
 static ngx_int_t
 ngx_http_spaces_api_create_token(ngx_http_request_t *r, ngx_array_t *commands)
 {
@@ -495,9 +504,7 @@ ngx_http_spaces_api_create_token(ngx_http_request_t *r, ngx_array_t *commands)
     token.space = space->id;
     token.kind = NGX_HTTP_SPACES_HOST;
     token.created_at = space->created_at;
-    token.expires_at = ngx_max(space->created_at, space->scheduled_at)
-                       + (2 * space->replay_ttl + space->max_duration
-                          + space->hold_max) * 1000;
+    token.expires_at = ngx_http_spaces_store_tokens_end(space);
 
     if (ngx_http_spaces_new_token(r->pool, &ctx->share_token, &hash)
         != NGX_OK)
@@ -848,6 +855,13 @@ ngx_http_spaces_api_remove(ngx_http_request_t *r)
     }
 
     return ngx_http_spaces_speakers_remove(r, &id);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_tickets_body(ngx_http_request_t *r)
+{
+    return ngx_http_spaces_api_load(r, ngx_http_spaces_tickets_create);
 }
 
 

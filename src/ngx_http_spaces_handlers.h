@@ -54,6 +54,9 @@ ngx_int_t ngx_http_spaces_speakers_patch(ngx_http_request_t *r,
 ngx_int_t ngx_http_spaces_speakers_remove(ngx_http_request_t *r,
     ngx_str_t *id);
 
+/* likewise for tickets, of the host alone */
+ngx_int_t ngx_http_spaces_tickets_create(ngx_http_request_t *r);
+
 /* the API's timeline; "held": not that, but the recordings for review */
 ngx_int_t ngx_http_spaces_timeline(ngx_http_request_t *r, ngx_uint_t held);
 
@@ -91,6 +94,9 @@ ngx_str_t ngx_http_spaces_replay_path(ngx_http_request_t *r);
 
 /* whether there is a recording to hear, still */
 ngx_uint_t ngx_http_spaces_is_available(ngx_http_spaces_space_t *space);
+
+/* counts a replay, if with what was just sent one begins */
+void ngx_http_spaces_replays_count(ngx_http_request_t *r);
 
 /* NGX_DECLINED if there is a recording to hear, or the answer why not */
 ngx_int_t ngx_http_spaces_require_recording(ngx_http_request_t *r);

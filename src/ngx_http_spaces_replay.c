@@ -160,10 +160,11 @@ ngx_int_t
 ngx_http_spaces_replay_send(ngx_http_request_t *r, ngx_str_t *path,
     ngx_uint_t shared, ngx_http_spaces_allowed_pt allowed)
 {
-    ngx_int_t              rc;
-    ngx_buf_t             *b;
-    ngx_chain_t            out;
-    ngx_open_file_info_t   of;
+    ngx_int_t               rc;
+    ngx_buf_t              *b;
+    ngx_chain_t             out;
+    ngx_open_file_info_t    of;
+    ngx_http_spaces_ctx_t  *ctx;
 
     rc = ngx_http_spaces_replay_open(r, path, &of);
 
@@ -224,6 +225,12 @@ ngx_http_spaces_replay_send(ngx_http_request_t *r, ngx_str_t *path,
     out.next = NULL;
 
     rc = ngx_http_output_filter(r, &out);
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (rc != NGX_ERROR && ngx_http_spaces_is_available(ctx->space)) {
+        ngx_http_spaces_replays_count(r);
+    }
 
     if (rc == NGX_AGAIN
         && ngx_http_spaces_transfer_watch(r, allowed) != NGX_OK)

@@ -207,11 +207,8 @@ ngx_http_spaces_owned_ended(ngx_http_spaces_owned_t *owned, int64_t now)
     if (room->state == NGX_HTTP_SPACES_ROOM_ENDED) {
 
         if (room->dirty || owned->resave != owned->smcf->zone->sh->resave) {
-
-            /* nobody moves the recording before this is through */
-
-            room->saved = 0;
-            room->dirty = 0;
+            ngx_http_spaces_zone_resave(owned->smcf->zone, room);
+            owned->resave = owned->smcf->zone->sh->resave;
             owned->tried = 0;
         }
 

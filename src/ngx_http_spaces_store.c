@@ -694,6 +694,23 @@ ngx_http_spaces_token_key(ngx_http_spaces_main_conf_t *smcf, ngx_pool_t *pool,
 
 
 ngx_str_t
+ngx_http_spaces_language_key(ngx_http_spaces_main_conf_t *smcf,
+    ngx_pool_t *pool, ngx_str_t *language)
+{
+    ngx_str_t  key;
+
+    key = ngx_http_spaces_redis_key(smcf, pool, "language:%V", language);
+
+    if (key.data) {
+        ngx_strlow(key.data + key.len - language->len,
+                   key.data + key.len - language->len, language->len);
+    }
+
+    return key;
+}
+
+
+ngx_str_t
 ngx_http_spaces_number(ngx_pool_t *pool, int64_t n)
 {
     ngx_str_t  s;
@@ -720,6 +737,7 @@ ngx_http_spaces_number(ngx_pool_t *pool, int64_t n)
 static ngx_str_t  ngx_http_spaces_del = ngx_string("DEL");
 static ngx_str_t  ngx_http_spaces_xadd = ngx_string("XADD");
 static ngx_str_t  ngx_http_spaces_hset = ngx_string("HSET");
+static ngx_str_t  ngx_http_spaces_hsetnx = ngx_string("HSETNX");
 static ngx_str_t  ngx_http_spaces_sadd = ngx_string("SADD");
 static ngx_str_t  ngx_http_spaces_zadd = ngx_string("ZADD");
 static ngx_str_t  ngx_http_spaces_zrem = ngx_string("ZREM");
@@ -806,8 +824,7 @@ ngx_http_spaces_store_add_labels(ngx_http_spaces_main_conf_t *smcf,
     }
 
     if (space->language.len) {
-        key = ngx_http_spaces_redis_key(smcf, pool, "language:%V",
-                                        &space->language);
+        key = ngx_http_spaces_language_key(smcf, pool, &space->language);
 
         if (ngx_http_spaces_store_index(smcf, commands, space, in, &key)
             != NGX_OK)
@@ -871,7 +888,9 @@ ngx_http_spaces_store_add_space(ngx_http_spaces_main_conf_t *smcf,
     ngx_uint_t     i, listed;
     ngx_pool_t    *pool;
     ngx_array_t   *command, *fields;
-    ngx_keyval_t  *kv;
+    ngx_keyval_t  *kv, *replays;
+
+    static ngx_str_t  replays_field = ngx_string("replays");
 
     pool = commands->pool;
 
@@ -889,14 +908,31 @@ ngx_http_spaces_store_add_space(ngx_http_spaces_main_conf_t *smcf,
     }
 
     kv = fields->elts;
+    replays = NULL;
 
     for (i = 0; i < fields->nelts; i++) {
+
+        if (kv[i].key.len == replays_field.len
+            && ngx_strncmp(kv[i].key.data, replays_field.data,
+                           replays_field.len)
+               == 0)
+        {
+            replays = &kv[i];
+            continue;
+        }
 
         if (ngx_http_spaces_redis_push(command, &kv[i].key) != NGX_OK
             || ngx_http_spaces_redis_push(command, &kv[i].value) != NGX_OK)
         {
             return NGX_ERROR;
         }
+    }
+
+    /* counted in Redis alone: ours is of use if that has forgotten its own */
+
+    if (replays) {
+        ngx_http_spaces_add(4, &ngx_http_spaces_hsetnx, &key, &replays->key,
+                            &replays->value);
     }
 
     listed = ngx_http_spaces_store_is_listed(space);
@@ -982,6 +1018,15 @@ ngx_http_spaces_store_add_token(ngx_http_spaces_main_conf_t *smcf,
     ngx_http_spaces_add(3, &ngx_http_spaces_sadd, &set, hash);
 
     return NGX_OK;
+}
+
+
+int64_t
+ngx_http_spaces_store_tokens_end(ngx_http_spaces_space_t *space)
+{
+    return ngx_max(space->created_at, space->scheduled_at)
+           + (2 * space->replay_ttl + space->max_duration + space->hold_max)
+             * 1000;
 }
 
 

@@ -66,6 +66,12 @@ ngx_uint_t ngx_http_spaces_store_is_listed(ngx_http_spaces_space_t *space);
 ngx_int_t ngx_http_spaces_store_add_token(ngx_http_spaces_main_conf_t *smcf,
     ngx_array_t *commands, ngx_str_t *hash, ngx_http_spaces_token_t *token);
 
+/*
+ * When the tokens of a host and of who has a ticket end, ms: they outlive all
+ * that may still be done with the Space.
+ */
+int64_t ngx_http_spaces_store_tokens_end(ngx_http_spaces_space_t *space);
+
 /* likewise the word that a Space changed */
 ngx_int_t ngx_http_spaces_store_add_changed(ngx_http_spaces_main_conf_t *smcf,
     ngx_array_t *commands, ngx_str_t *id);
@@ -108,6 +114,10 @@ ngx_str_t ngx_http_spaces_tokens_key(ngx_http_spaces_main_conf_t *smcf,
     ngx_pool_t *pool, ngx_str_t *id);
 ngx_str_t ngx_http_spaces_token_key(ngx_http_spaces_main_conf_t *smcf,
     ngx_pool_t *pool, ngx_str_t *hash);
+
+/* the key of a language's list; tags are the same in any case */
+ngx_str_t ngx_http_spaces_language_key(ngx_http_spaces_main_conf_t *smcf,
+    ngx_pool_t *pool, ngx_str_t *language);
 
 /* a number as a string in the pool */
 ngx_str_t ngx_http_spaces_number(ngx_pool_t *pool, int64_t n);

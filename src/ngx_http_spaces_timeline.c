@@ -41,6 +41,7 @@ typedef struct {
 
     ngx_http_spaces_place_t  cursor;       /* behind this; id.len 0: start */
     ngx_array_t              places;       /* of this round */
+    ngx_uint_t               count;        /* looked at in a round */
     ngx_uint_t               rounds;
     ngx_uint_t               last;         /* no more after this round */
 
@@ -50,6 +51,7 @@ typedef struct {
 
 static ngx_int_t ngx_http_spaces_timeline_arguments(ngx_http_request_t *r,
     ngx_http_spaces_timeline_t *tl);
+static ngx_int_t ngx_http_spaces_timeline_known(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_timeline_argument(ngx_http_request_t *r,
     const char *name, ngx_str_t *value);
 static ngx_int_t ngx_http_spaces_timeline_cursor(ngx_http_request_t *r,
@@ -97,7 +99,7 @@ ngx_http_spaces_timeline(ngx_http_request_t *r, ngx_uint_t held)
     ctx->data = tl;
 
     tl->held = held;
-
+    tl->count = NGX_HTTP_SPACES_ROUND;
     tl->list = json_array();
     if (tl->list == NULL) {
         return NGX_ERROR;
@@ -132,8 +134,14 @@ static ngx_int_t
 ngx_http_spaces_timeline_arguments(ngx_http_request_t *r,
     ngx_http_spaces_timeline_t *tl)
 {
-    ngx_int_t  n;
+    ngx_int_t  n, rc;
     ngx_str_t  value;
+
+    rc = ngx_http_spaces_timeline_known(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
 
     tl->state = -1;
     tl->limit = NGX_HTTP_SPACES_LIMIT;
@@ -179,6 +187,71 @@ ngx_http_spaces_timeline_arguments(ngx_http_request_t *r,
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
                                        "no topic, language or host is as long "
                                        "as that");
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* a filter that is misspelt, or given twice, would show what wasn't meant */
+
+static ngx_int_t
+ngx_http_spaces_timeline_known(ngx_http_request_t *r)
+{
+    size_t       len;
+    u_char      *p, *end, *last;
+    ngx_uint_t   i, seen;
+
+    static ngx_str_t  names[] = {
+        ngx_string("state"),
+        ngx_string("topic"),
+        ngx_string("language"),
+        ngx_string("host"),
+        ngx_string("cursor"),
+        ngx_string("limit"),
+        ngx_string("token"),        /* of who asks */
+        ngx_null_string
+    };
+
+    seen = 0;
+    last = r->args.data + r->args.len;
+
+    for (p = r->args.data; p < last; p = end + 1) {
+
+        end = ngx_strlchr(p, last, '&');
+
+        if (end == NULL) {
+            end = last;
+        }
+
+        for (len = 0; p + len < end && p[len] != '='; len++) { /* void */ }
+
+        if (p == end) {
+            continue;
+        }
+
+        for (i = 0; names[i].len; i++) {
+
+            if (names[i].len == len
+                && ngx_strncasecmp(names[i].data, p, len) == 0)
+            {
+                break;
+            }
+        }
+
+        if (names[i].len == 0) {
+            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
+                                           "\"%*s\" is no argument of the "
+                                           "timeline", ngx_min(len, 64), p);
+        }
+
+        if (seen & (1 << i)) {
+            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
+                                           "\"%V\" is there twice",
+                                           &names[i]);
+        }
+
+        seen |= 1 << i;
     }
 
     return NGX_DECLINED;
@@ -284,8 +357,8 @@ ngx_http_spaces_timeline_keys(ngx_http_request_t *r,
                                         &ngx_http_spaces_states[tl->state]);
 
     } else if (tl->language.len) {
-        tl->keys[0] = ngx_http_spaces_redis_key(smcf, r->pool, "language:%V",
-                                                &tl->language);
+        tl->keys[0] = ngx_http_spaces_language_key(smcf, r->pool,
+                                                   &tl->language);
 
     } else {
         for (tl->nkeys = 0; tl->nkeys < 3; tl->nkeys++) {
@@ -329,7 +402,7 @@ ngx_http_spaces_timeline_round(ngx_http_request_t *r)
         ngx_str_set(&max, "+inf");
     }
 
-    count = ngx_http_spaces_number(r->pool, NGX_HTTP_SPACES_ROUND);
+    count = ngx_http_spaces_number(r->pool, (int64_t) tl->count);
     commands = ngx_array_create(r->pool, 4, sizeof(ngx_array_t));
 
     if (max.data == NULL || count.data == NULL || commands == NULL) {
@@ -388,7 +461,7 @@ ngx_http_spaces_timeline_places(ngx_http_request_t *r, redisReply *reply)
             continue;
         }
 
-        if (list->elements >= 2 * NGX_HTTP_SPACES_ROUND) {
+        if (list->elements >= 2 * tl->count) {
             tl->last = 0;
         }
 
@@ -431,7 +504,7 @@ ngx_http_spaces_timeline_places(ngx_http_request_t *r, redisReply *reply)
 
         /* the newest of the ends */
 
-        if (list->elements >= 2 * NGX_HTTP_SPACES_ROUND && place.id.len
+        if (list->elements >= 2 * tl->count && place.id.len
             && (floor.id.len == 0
                 || ngx_http_spaces_timeline_compare(&place, &floor) < 0))
         {
@@ -456,7 +529,16 @@ ngx_http_spaces_timeline_places(ngx_http_request_t *r, redisReply *reply)
     }
 
     if (tl->places.nelts == 0) {
-        return ngx_http_spaces_timeline_answer(r, 0);
+
+        if (tl->last) {
+            return ngx_http_spaces_timeline_answer(r, 0);
+        }
+
+        /* all of them are as old as the cursor, and before it */
+
+        tl->count *= 2;
+
+        return ngx_http_spaces_timeline_round(r);
     }
 
     commands = ngx_array_create(r->pool, tl->places.nelts,
@@ -572,7 +654,10 @@ ngx_http_spaces_timeline_matches(ngx_http_spaces_timeline_t *tl,
                    : ngx_http_spaces_store_is_listed(space))
         || (tl->state != -1 && (ngx_uint_t) tl->state != space->state)
         || (tl->language.len
-            && !ngx_http_spaces_same(&tl->language, &space->language))
+            && (tl->language.len != space->language.len
+                || ngx_strncasecmp(tl->language.data, space->language.data,
+                                   tl->language.len)
+                   != 0))
         || (tl->host.len && !ngx_http_spaces_same(&tl->host, &space->host))
         || (!tl->held && space->state == NGX_HTTP_SPACES_ENDED
             && space->expires_at <= ngx_http_spaces_now()))

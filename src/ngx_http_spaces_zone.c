@@ -46,6 +46,15 @@ ngx_http_spaces_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
+    len = ngx_http_spaces_zone_playings(shm_zone->shm.size);
+
+    zone->sh->playings = ngx_slab_alloc(zone->shpool, len);
+    if (zone->sh->playings == NULL) {
+        return NGX_ERROR;
+    }
+
+    spaces_playings_init(zone->sh->playings, len);
+
     zone->shpool->data = zone->sh;
 
     ngx_rbtree_init(&zone->sh->rbtree, &zone->sh->sentinel,
@@ -254,7 +263,7 @@ ngx_http_spaces_zone_overlay(ngx_http_spaces_zone_t *zone,
 
         /* Redis may know of a deletion since */
 
-        if (space->recording < NGX_HTTP_SPACES_DELETED) {
+        if (!room->moved && space->recording < NGX_HTTP_SPACES_DELETED) {
             space->recording = room->recording;
             space->expires_at = room->expires_at;
         }
@@ -377,8 +386,8 @@ ngx_http_spaces_zone_claim(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
     /* a room that will save the Space again would do so from what it knows */
 
     if (room && room->state != NGX_HTTP_SPACES_ROOM_FAILED
-        && (room->state != NGX_HTTP_SPACES_ROOM_ENDED || !room->saved
-            || room->dirty))
+        && (room->state != NGX_HTTP_SPACES_ROOM_ENDED
+            || !(room->moved || (room->saved && !room->dirty))))
     {
         goto done;
     }
@@ -404,6 +413,10 @@ ngx_http_spaces_zone_claim(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
     }
 
     claim->pid = ngx_pid;
+
+    if (room) {
+        room->moved = 1;
+    }
 
     if (recording) {
         claim->recording = recording;
@@ -431,6 +444,22 @@ ngx_http_spaces_zone_release(ngx_http_spaces_zone_t *zone, ngx_str_t *id)
     if (claim) {
         claim->pid = 0;
         zone->sh->nclaims--;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+void
+ngx_http_spaces_zone_resave(ngx_http_spaces_zone_t *zone,
+    ngx_http_spaces_room_t *room)
+{
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    room->dirty = 0;
+
+    if (!room->moved) {
+        room->saved = 0;
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);

@@ -15,6 +15,7 @@
 #include "ngx_http_spaces_metrics.h"
 #include "ngx_http_spaces_space.h"
 
+#include "spaces_playings.h"
 #include "spaces_playout.h"
 
 
@@ -137,6 +138,8 @@ typedef struct {
     ngx_atomic_t             state;
     ngx_atomic_t             ending;       /* somebody asked for its end */
     ngx_atomic_t             saved;        /* Redis knows the end */
+    ngx_atomic_t             moved;        /* so was its recording, since it
+                                              ended: Redis has better to say */
     ngx_uint_t               no_space;     /* FAILED: for want of disk */
     ngx_atomic_t             dirty;        /* the document was changed */
     ngx_uint_t               torn;         /* writing stopped at an error */
@@ -220,6 +223,8 @@ typedef struct {
     ngx_atomic_t             nclaims;
     ngx_http_spaces_claim_t  claims[NGX_HTTP_SPACES_CLAIMS];
 
+    spaces_playings_t       *playings;     /* under the zone's lock */
+
     ngx_atomic_t             any_change;
     ngx_atomic_t             changes[NGX_HTTP_SPACES_CHANGES];
 
@@ -296,6 +301,10 @@ ngx_int_t ngx_http_spaces_zone_claim(ngx_http_spaces_zone_t *zone,
     ngx_str_t *id, ngx_uint_t recording);
 void ngx_http_spaces_zone_release(ngx_http_spaces_zone_t *zone,
     ngx_str_t *id);
+
+/* a room that ended is to be saved once more, unless its recording was moved */
+void ngx_http_spaces_zone_resave(ngx_http_spaces_zone_t *zone,
+    ngx_http_spaces_room_t *room);
 
 /* a recording whose claimant is gone: NGX_OK, with its id; or NGX_DECLINED */
 ngx_int_t ngx_http_spaces_zone_orphan(ngx_http_spaces_zone_t *zone,

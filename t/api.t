@@ -200,7 +200,7 @@ sub run {
     is($s->http('GET', $_)->code, 400, "$_: nginx itself refuses")
         for '/spaces/..%2f..%2fetc%2fpasswd', '/spaces/%00';
     for (['PUT', '/spaces', 'GET, POST'],
-         ['PUT', "/spaces/$space->{id}", 'GET, PATCH'],
+         ['PUT', "/spaces/$space->{id}", 'GET, PATCH, DELETE'],
          ['GET', "/spaces/$space->{id}/end", 'POST'],
          ['PUT', "/spaces/$space->{id}/shares", 'GET, POST'],
          ['GET', "/spaces/$space->{id}/shares/x", 'DELETE'])

@@ -157,7 +157,7 @@ subtest 'Redis that refuses' => sub {
     };
     $s->start;
     is_503($s->http('GET', '/spaces'), 'no password');
-    like($s->error_log, qr/not to be had for commands: NOAUTH/,
+    like($s->error_log, qr/not to be had for (?:commands|changes): NOAUTH/,
          'the log tells why');
     $s->stop_nginx;
 

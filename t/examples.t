@@ -1,0 +1,154 @@
+#!/usr/bin/perl
+
+# Every file of conf/examples, started as it is, does what it promises.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Mojo::JSON qw(false true);
+use Test::More;
+use Test::Spaces;
+use Test::Spaces::Ogg qw(build silence_of);
+
+my $top = "$FindBin::Bin/..";
+
+# an example in a folder of its own: all but the port and the module is its own
+
+package Example;
+
+our @ISA = ('Test::Spaces');
+
+sub conf {
+    my ($self) = @_;
+    my $conf = Test::Spaces::slurp("$top/conf/examples/$self->{example}.conf");
+    my $module = $self->module_line;
+    $conf =~ s/^load_module .*/$module/m or die 'no load_module';
+    $conf =~ s/listen 127\.0\.0\.1:8080;/listen 127.0.0.1:$self->{port};/
+        or die 'no port';
+    return $conf;
+}
+
+package main;
+
+my %promises = (
+    spaces => \&spaces,
+    rollout => \&rollout,
+);
+
+my @examples = sort map { /([^\/]+)\.conf$/ } glob "$top/conf/examples/*.conf";
+is_deeply(\@examples, [sort keys %promises], 'each is tested');
+
+for my $example (@examples) {
+    subtest $example => sub {
+        my $s = Example->new(example => $example);
+        symlink "$top/html", "$s->{dir}/html";
+        $s->start;
+        $promises{$example}->($s);
+        $s->stop;
+    };
+}
+
+done_testing;
+
+sub body { return build(packets => [silence_of(25)]) }
+
+# the whole way round: talk, listen, replay, share
+
+sub spaces {
+    my ($s) = @_;
+    my $space = $s->create(record => true);
+    is($s->ingest($space, body())->code, 200, 'recorded');
+    is($s->http('GET', "/spaces/$space->{id}/replay")->code, 200, 'replayed');
+    my $share = $s->http('POST', "/spaces/$space->{id}/shares", $s->as('bob'),
+                         json => {})->json;
+    like($share->{url}, qr{^http://127\.0\.0\.1:$s->{port}/s/}, 'shared');
+    is($s->http('GET', "/s/$share->{token}/audio")->code, 200, 'by link');
+    like($s->http('GET', '/')->body, qr/Spaces for nginx/, 'the page');
+    unlike(slurp("$s->{dir}/logs/access.log"), qr/\Q$share->{token}\E/,
+           'no token in the log');
+}
+
+sub rollout {
+    my ($s) = @_;
+    my $create = sub {
+        my ($user, $record) = @_;
+        return $s->http('POST', '/spaces', $s->as($user),
+                        json => { title => 'x', record => $record });
+    };
+    my $slug = sub { return ($_[0]->json->{type} // '') =~ s/.*://r };
+
+    # the list
+
+    for my $user ('ana', 'bea@example.com') {
+        is($create->($user, true)->code, 201, "$user records");
+        is($create->($user, false)->code, 201, "$user hosts");
+    }
+    is($slug->($create->('mallory', false)), 'hosting-off',
+       'mallory does not host');
+
+    # the share: who is in is settled by the name alone
+
+    my (%hosts, %records);
+    my @users = map { "user$_" } 1 .. 200;
+    for my $user (@users) {
+        my $res = $create->($user, true);
+        my $slug = $slug->($res);
+        $hosts{$user} = $slug ne 'hosting-off';
+        $records{$user} = $res->code == 201;
+        fail("$user: $slug") if $res->code != 201
+            && ($res->code != 403 || $slug !~ /^(?:hosting|recording)-off$/);
+    }
+    my $hosts = grep { $hosts{$_} } @users;
+    my $records = grep { $records{$_} } @users;
+    cmp_ok($hosts, '>', 70, 'half of them host');
+    cmp_ok($hosts, '<', 130, 'and half do not');
+
+    # of those who host a tenth record: the two are drawn apart
+    cmp_ok($records, '>', 2, 'a tenth of these record');
+    cmp_ok($records, '<', 25, 'and the others do not');
+
+    for my $user (@users[0 .. 19]) {
+        is($create->($user, true)->code == 201, $records{$user},
+           "$user: the same again");
+    }
+
+    # one who may host and not record
+
+    my ($user) = grep { $hosts{$_} && !$records{$_} } @users;
+    my $res = $create->($user, true);
+    is($res->code, 403, 'one who may not record yet');
+    is($slug->($res), 'recording-off', 'is told so');
+    my $own = $create->($user, false)->json;
+    is($slug->($s->http('PATCH', "/spaces/$own->{id}", $s->as($user),
+                        json => { record => true })), 'recording-off',
+       'nor afterwards');
+    my $ended = $s->ingest($own, body())->json;
+    is($ended->{state}, 'ended', 'hosts all the same');
+    is($ended->{recording}, 'none', 'unrecorded');
+
+    # and takes part in what another records
+
+    my $space = $s->create(record => true, user => 'ana');
+    my $guest = $s->invite($space, $user);
+    my $host = $s->begin_ingest($space);
+    Test::Spaces::chunk($host, build(packets => [silence_of(50)], no_eos => 1));
+    ok(until_ok(sub {
+        $s->http('HEAD', "/spaces/$space->{id}/live", $s->as($user))->code
+            == 200;
+    }), 'listens');
+    is($s->http('PUT', "/spaces/$space->{id}/ingest",
+                $s->bearer($guest->{token}), body())->code, 200, 'joins');
+    is($s->end_space($space)->json->{recording}, 'available', 'recorded');
+    $res = $s->http('GET', "/spaces/$space->{id}/replay", $s->as($user));
+    is($res->code, 200, 'replays');
+    cmp_ok(length $res->body, '>', 0, 'it');
+    is($s->http('POST', "/spaces/$space->{id}/shares", $s->as($user),
+                json => {})->code, 201, 'and shares it');
+
+    # who is in by name alone needs no other right: mallory hears too
+    is($s->http('GET', "/spaces/$space->{id}/replay", $s->as('mallory'))->code,
+       200, 'mallory replays');
+}
