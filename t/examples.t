@@ -9,6 +9,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Mojo::JSON qw(false true);
+use Mojo::UserAgent;
 use Test::More;
 use Test::Spaces;
 use Test::Spaces::Ogg qw(build silence_of);
@@ -28,12 +29,15 @@ sub conf {
     $conf =~ s/^load_module .*/$module/m or die 'no load_module';
     $conf =~ s/listen 127\.0\.0\.1:8080;/listen 127.0.0.1:$self->{port};/
         or die 'no port';
+    $self->{metrics_port} = Test::Spaces::free_port();
+    $conf =~ s/listen 127\.0\.0\.1:9145;/listen 127.0.0.1:$self->{metrics_port};/;
     return $conf;
 }
 
 package main;
 
 my %promises = (
+    metrics => \&metrics,
     spaces => \&spaces,
     rollout => \&rollout,
 );
@@ -69,6 +73,39 @@ sub spaces {
     like($s->http('GET', '/')->body, qr/Spaces for nginx/, 'the page');
     unlike(slurp("$s->{dir}/logs/access.log"), qr/\Q$share->{token}\E/,
            'no token in the log');
+}
+
+# numbers on a port of their own, and a log of JSON
+
+sub metrics {
+    my ($s) = @_;
+    my $get = sub {
+        return Mojo::UserAgent->new(max_connections => 0)
+            ->get("http://127.0.0.1:$s->{metrics_port}$_[0]")->res;
+    };
+    is($get->('/')->code, 404, 'nothing else there');
+    is($s->http('GET', '/metrics')->code, 404, 'nor they elsewhere');
+    ok(until_ok(sub {
+        my $text = $get->('/metrics')->body;
+        my ($workers) = $text =~ /^spaces_workers (\d+)$/m;
+        my ($ready) = $text =~ /^spaces_redis_connected_workers (\d+)$/m;
+        return $workers && $ready == $workers;
+    }), 'it counts');
+
+    my $space = $s->create(title => 'A "Space"');
+    $s->space($space->{id}, $space->{token});
+    $s->http('GET', "/spaces/$space->{id}?token=$space->{token}&x=\"");
+    my $log = sub {
+        return grep { /\/spaces/ } split /\n/,
+            slurp("$s->{dir}/logs/access.log");
+    };
+    ok(until_ok(sub { $log->() == 3 }), 'what is logged');
+    for ($log->()) {
+        my $said = eval { Mojo::JSON::decode_json($_) };
+        is($said->{status} // 0, $said->{request} =~ /POST/ ? 201 : 200,
+           'a line is JSON');
+        unlike($_, qr/\Q$space->{token}\E/, 'without the token');
+    }
 }
 
 sub rollout {

@@ -378,42 +378,4 @@ subtest 'Redis' => sub {
 
 $s->stop;
 
-subtest 'conf/examples/metrics.conf' => sub {
-    my $s = Test::Spaces->new(workers => 0);
-    my $dir = $s->{dir};
-    my $port = Test::Spaces::free_port();
-    my $line = $s->module_line;
-
-    my $conf = slurp("$top/conf/examples/metrics.conf");
-    ok($conf =~ s/^load_module .*/$line/m, 'loads the module');
-    ok($conf =~ s/127\.0\.0\.1:8080;/127.0.0.1:$s->{port};/, 'a server');
-    ok($conf =~ s/127\.0\.0\.1:9145;/127.0.0.1:$port;/, 'one for metrics');
-    no warnings 'redefine';
-    local *Test::Spaces::conf = sub { $conf };
-    $s->start;
-
-    my $ua = Mojo::UserAgent->new(max_connections => 0);
-    my $get = sub { $ua->get("http://127.0.0.1:$port$_[0]")->res };
-    is($get->('/')->code, 404, 'nothing else there');
-    ok(until_ok(sub {
-        my $m = parse($get->('/metrics')->body);
-        value($m, 'spaces_workers') > 0
-            && value($m, 'spaces_redis_connected_workers')
-               == value($m, 'spaces_workers');
-    }), 'it counts');
-
-    my $space = $s->create(title => 'A "Space"');
-    $s->space($space->{id}, $space->{token});
-    $s->http('GET', "/spaces/$space->{id}?token=$space->{token}&x=\"");
-    ok(until_ok(sub { (() = slurp("$dir/logs/access.log") =~ /\n/g) == 3 }),
-       'what is logged: not the metrics');
-    for (split /\n/, slurp("$dir/logs/access.log")) {
-        my $said = eval { Mojo::JSON::decode_json($_) };
-        is($said->{status} // 0, $said->{request} =~ /POST/ ? 201 : 200,
-           'a line is JSON');
-        unlike($_, qr/\Q$space->{token}\E/, 'without the token');
-    }
-    $s->stop;
-};
-
 done_testing;
