@@ -54,6 +54,7 @@ static ngx_http_spaces_problem_t  ngx_http_spaces_problems[] = {
     { 415, "urn:spaces:too-long", "A packet is too long" },
     { 416, "urn:spaces:bad-range", "The range is outside the recording" },
     { 500, "urn:spaces:internal", "Something went wrong here" },
+    { 501, "urn:spaces:bad-format", "This format is not to be had" },
     { 503, "urn:spaces:redis", "The store of Spaces is not to be had" },
     { 503, "urn:spaces:no-room", "There is no room for one more live Space" },
     { 503, "urn:spaces:storage", "The recording can not be written" },
@@ -134,7 +135,7 @@ ngx_http_spaces_problem(ngx_http_request_t *r,
     va_list                     args;
     u_char                     *last;
     u_char                      buf[NGX_MAX_ERROR_STR];
-    ngx_str_t                   detail;
+    ngx_str_t                   title, detail;
     ngx_http_spaces_ctx_t      *ctx;
     ngx_http_spaces_problem_t  *p;
 
@@ -151,11 +152,12 @@ ngx_http_spaces_problem(ngx_http_request_t *r,
     detail.data = buf;
     detail.len = last - buf;
 
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
     if (r->header_sent) {
 
         /* a source that had to be told to begin before it was known */
 
-        ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
         ctx->reason = p->title;
 
         ngx_http_spaces_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -164,19 +166,25 @@ ngx_http_spaces_problem(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    if ((p->status == 503 || p->status == 429 || p->status == 507)
+        && ngx_http_spaces_header_cstr(r, "Retry-After", "5") != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ctx && ctx->problem) {
+        title.data = (u_char *) p->title;
+        title.len = ngx_strlen(p->title);
+
+        return ctx->problem(r, p->status, &title, &detail);
+    }
+
     json = json_pack("{s:s, s:s, s:i, s:o}", "type", p->type,
                      "title", p->title, "status", (int) p->status,
                      "detail", ngx_http_spaces_json_string(&detail));
 
     if (json == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if ((p->status == 503 || p->status == 429 || p->status == 507)
-        && ngx_http_spaces_header_cstr(r, "Retry-After", "5") != NGX_OK)
-    {
-        json_decref(json);
-        return NGX_ERROR;
     }
 
     return ngx_http_spaces_answer_json(r, p->status, &type, json);

@@ -33,12 +33,11 @@ static ngx_int_t ngx_http_spaces_secret(ngx_http_request_t *r,
     ngx_str_t *secret);
 static ngx_int_t ngx_http_spaces_hash(ngx_pool_t *pool, ngx_str_t *secret,
     ngx_str_t *hash);
-static ngx_int_t ngx_http_spaces_own_origin(ngx_http_request_t *r,
-    ngx_str_t *origin);
 static void ngx_http_spaces_ctx_cleanup(void *data);
 static ngx_int_t ngx_http_spaces_mask_referer(ngx_http_request_t *r,
     ngx_str_t *target, ngx_uint_t is_share);
-static ngx_uint_t ngx_http_spaces_mask_argument(ngx_str_t *line);
+static ngx_uint_t ngx_http_spaces_mask_argument(ngx_str_t *line,
+    const char *name);
 static ngx_uint_t ngx_http_spaces_mask_string(ngx_str_t *line, ngx_str_t *s);
 
 
@@ -69,6 +68,29 @@ ngx_http_spaces_get_ctx(ngx_http_request_t *r)
     ngx_http_set_ctx(r, ctx, ngx_http_spaces_module);
 
     return ctx;
+}
+
+
+ngx_http_spaces_ctx_t *
+ngx_http_spaces_find_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t     *cln;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ctx || !r->internal) {
+        return ctx;
+    }
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+
+        if (cln->handler == ngx_http_spaces_ctx_cleanup) {
+            return cln->data;
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -141,6 +163,17 @@ ngx_http_spaces_identify(ngx_http_request_t *r)
     }
 
     return ngx_http_spaces_hash(r->pool, &secret, &ctx->hash);
+}
+
+
+ngx_int_t
+ngx_http_spaces_identify_by(ngx_http_request_t *r, ngx_str_t *secret)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    return ngx_http_spaces_hash(r->pool, secret, &ctx->hash);
 }
 
 
@@ -551,7 +584,7 @@ ngx_http_spaces_require_own_origin(ngx_http_request_t *r)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_spaces_own_origin(ngx_http_request_t *r, ngx_str_t *origin)
 {
     u_char     *last;
@@ -632,9 +665,16 @@ ngx_http_spaces_mask(ngx_http_request_t *r)
     ngx_memcpy(line.data, r->request_line.data, line.len);
     line.data[line.len] = '\0';
 
-    found = ngx_http_spaces_mask_argument(&line);
+    found = ngx_http_spaces_mask_argument(&line, "token=");
 
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
+
+    if (slcf->is_oembed) {
+
+        /* a link, that is */
+
+        found |= ngx_http_spaces_mask_argument(&line, "url=");
+    }
 
     if (slcf->is_share) {
 
@@ -689,7 +729,7 @@ ngx_http_spaces_mask_referer(ngx_http_request_t *r, ngx_str_t *target,
     ngx_memcpy(value.data, referer->value.data, value.len);
     value.data[value.len] = '\0';
 
-    found = ngx_http_spaces_mask_argument(&value);
+    found = ngx_http_spaces_mask_argument(&value, "token=");
 
     if (is_share) {
 
@@ -713,26 +753,28 @@ ngx_http_spaces_mask_referer(ngx_http_request_t *r, ngx_str_t *target,
 }
 
 
-/* the value of every argument "token" */
+/* the value of every argument of that name, an equals sign at its end */
 
 static ngx_uint_t
-ngx_http_spaces_mask_argument(ngx_str_t *line)
+ngx_http_spaces_mask_argument(ngx_str_t *line, const char *name)
 {
+    size_t       len;
     u_char      *p, *last;
     ngx_uint_t   found;
 
     found = 0;
+    len = ngx_strlen(name);
     last = line->data + line->len;
 
-    for (p = line->data; p + 7 < last; p++) {
+    for (p = line->data; p + 1 + len < last; p++) {
 
         if ((*p != '?' && *p != '&')
-            || ngx_strncasecmp(p + 1, (u_char *) "token=", 6) != 0)
+            || ngx_strncasecmp(p + 1, (u_char *) name, len) != 0)
         {
             continue;
         }
 
-        for (p += 7; p < last && *p != '&' && *p != ' '; p++) {
+        for (p += 1 + len; p < last && *p != '&' && *p != ' '; p++) {
             *p = '*';
             found = 1;
         }

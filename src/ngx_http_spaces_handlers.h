@@ -31,6 +31,9 @@ ngx_int_t ngx_http_spaces_replay_handler(ngx_http_request_t *r);
 /* "spaces_share" */
 ngx_int_t ngx_http_spaces_share_handler(ngx_http_request_t *r);
 
+/* "spaces_oembed" */
+ngx_int_t ngx_http_spaces_oembed_handler(ngx_http_request_t *r);
+
 /* "spaces_metrics" */
 ngx_int_t ngx_http_spaces_metrics_handler(ngx_http_request_t *r);
 
@@ -91,6 +94,9 @@ ngx_int_t ngx_http_spaces_replay_send(ngx_http_request_t *r, ngx_str_t *path,
 
 /* the file of a recording that is available; data is NULL without memory */
 ngx_str_t ngx_http_spaces_replay_path(ngx_http_request_t *r);
+
+/* whether what was loaded is a link that opens a Space */
+ngx_uint_t ngx_http_spaces_is_link(ngx_http_spaces_ctx_t *ctx);
 
 /* whether there is a recording to hear, still */
 ngx_uint_t ngx_http_spaces_is_available(ngx_http_spaces_space_t *space);

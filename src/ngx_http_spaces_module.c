@@ -8,7 +8,7 @@
 
 #include "ngx_http_spaces_cache.h"
 #include "ngx_http_spaces_feed.h"
-#include "ngx_http_spaces_handlers.h"
+#include "ngx_http_spaces_page.h"
 #include "ngx_http_spaces_reaper.h"
 #include "ngx_http_spaces_recovery.h"
 #include "ngx_http_spaces_room.h"
@@ -36,6 +36,8 @@ static char *ngx_http_spaces_origin(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_spaces_api(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_spaces_oembed_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_spaces_metrics_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_spaces_handler(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -224,11 +226,18 @@ static ngx_command_t  ngx_http_spaces_commands[] = {
       ngx_http_spaces_replay_handler },
 
     { ngx_string("spaces_share"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
       ngx_http_spaces_handler,
       NGX_HTTP_LOC_CONF_OFFSET,
       1,
       ngx_http_spaces_share_handler },
+
+    { ngx_string("spaces_oembed"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_spaces_oembed_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
 
     { ngx_string("spaces_metrics"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
@@ -277,6 +286,10 @@ typedef enum {
     ngx_http_spaces_variable_role,
     ngx_http_spaces_variable_state,
     ngx_http_spaces_variable_request,
+    ngx_http_spaces_variable_title,
+    ngx_http_spaces_variable_host,
+    ngx_http_spaces_variable_duration,
+    ngx_http_spaces_variable_link,
     ngx_http_spaces_variable_token
 } ngx_http_spaces_variable_e;
 
@@ -294,6 +307,18 @@ static ngx_http_variable_t  ngx_http_spaces_variables[] = {
 
     { ngx_string("spaces_request"), NULL, ngx_http_spaces_variable,
       ngx_http_spaces_variable_request, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("spaces_title"), NULL, ngx_http_spaces_variable,
+      ngx_http_spaces_variable_title, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("spaces_host"), NULL, ngx_http_spaces_variable,
+      ngx_http_spaces_variable_host, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("spaces_duration"), NULL, ngx_http_spaces_variable,
+      ngx_http_spaces_variable_duration, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("spaces_link"), NULL, ngx_http_spaces_variable,
+      ngx_http_spaces_variable_link, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("spaces_token"), NULL, ngx_http_spaces_variable,
       ngx_http_spaces_variable_token, NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -745,6 +770,31 @@ ngx_http_spaces_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
+ngx_http_spaces_oembed_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_spaces_loc_conf_t *slcf = conf;
+
+    ngx_http_core_loc_conf_t     *clcf;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    slcf->is_oembed = 1;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    smcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_spaces_module);
+
+    /* a regular expression is no address that a page could tell */
+
+    if (smcf->oembed.len == 0 && clcf->name.len && clcf->name.data[0] == '/') {
+        smcf->oembed = clcf->name;
+    }
+
+    return ngx_http_spaces_set_handler(cf, conf,
+                                       ngx_http_spaces_oembed_handler);
+}
+
+
+static char *
 ngx_http_spaces_metrics_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
@@ -767,6 +817,12 @@ ngx_http_spaces_handler(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     slcf->is_share = cmd->offset;
+
+    if (cf->args->nelts == 3
+        && ngx_http_spaces_compile(cf, &value[2], &slcf->share_page) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
     return ngx_http_spaces_set_handler(cf, slcf,
                                        (ngx_http_handler_pt) cmd->post);
@@ -1018,7 +1074,7 @@ ngx_http_spaces_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         value = r->request_line;
 
     } else {
-        ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+        ctx = ngx_http_spaces_find_ctx(r);
 
         if (ctx) {
 
@@ -1037,6 +1093,32 @@ ngx_http_spaces_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
                     value = ngx_http_spaces_states[ctx->space->state];
                 }
 
+                break;
+
+            case ngx_http_spaces_variable_title:
+                if (ctx->space) {
+                    value = ctx->space->title;
+                }
+
+                break;
+
+            case ngx_http_spaces_variable_host:
+                if (ctx->space) {
+                    value = ctx->space->host;
+                }
+
+                break;
+
+            case ngx_http_spaces_variable_duration:
+                if (ctx->space) {
+                    value = ngx_http_spaces_page_duration(r->pool,
+                                                       ctx->space->duration);
+                }
+
+                break;
+
+            case ngx_http_spaces_variable_link:
+                value = ctx->link;
                 break;
 
             default: /* ngx_http_spaces_variable_token */

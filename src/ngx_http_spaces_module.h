@@ -64,6 +64,8 @@ typedef struct {
 
     ngx_uint_t                   max_speakers; /* of all locations */
 
+    ngx_str_t                    oembed;     /* where that is, first */
+
     /* the first handler in the configuration, for messages */
     ngx_str_t                    handler_file;
     ngx_uint_t                   handler_line;
@@ -83,6 +85,8 @@ typedef struct {
     /* the handler's argument: a Space's id, or a token */
     ngx_http_complex_value_t    *target;
     ngx_uint_t                   is_share;   /* the target is a token */
+    ngx_uint_t                   is_oembed;  /* its URL argument has one */
+    ngx_http_complex_value_t    *share_page; /* the operator's, or NULL */
     ngx_http_handler_pt          handler;    /* one of ours, if it is here */
 
     ngx_http_complex_value_t    *user;

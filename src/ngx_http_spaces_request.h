@@ -63,6 +63,7 @@ typedef enum {
     NGX_HTTP_SPACES_TOO_LONG,
     NGX_HTTP_SPACES_BAD_RANGE,
     NGX_HTTP_SPACES_INTERNAL,
+    NGX_HTTP_SPACES_BAD_FORMAT,
     NGX_HTTP_SPACES_NO_REDIS,
     NGX_HTTP_SPACES_NO_ROOM,
     NGX_HTTP_SPACES_NO_STORAGE,
@@ -97,6 +98,9 @@ extern ngx_str_t  ngx_http_spaces_roles[];
 /* a step of a request */
 typedef ngx_int_t (*ngx_http_spaces_step_pt)(ngx_http_request_t *r);
 
+typedef ngx_int_t (*ngx_http_spaces_problem_pt)(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *title, ngx_str_t *detail);
+
 typedef ngx_int_t (*ngx_http_spaces_reply_pt)(ngx_http_request_t *r,
     redisReply *reply);
 
@@ -127,6 +131,8 @@ typedef struct {
 
     json_t                      *body;
     ngx_atomic_uint_t            change;     /* of the Space, at first */
+    ngx_http_spaces_problem_pt   problem;    /* tells it to people, or NULL */
+    ngx_str_t                    link;       /* its URL, for a page */
     ngx_str_t                    share_token;  /* while its URL is built */
     void                        *loading;    /* the store's, while it loads */
     void                        *data;       /* the handler's */
@@ -142,11 +148,18 @@ typedef struct {
 /* the context of a request, made when it is first asked for; NULL on error */
 ngx_http_spaces_ctx_t *ngx_http_spaces_get_ctx(ngx_http_request_t *r);
 
+/* likewise, also behind an internal redirect, which hides it; NULL if none */
+ngx_http_spaces_ctx_t *ngx_http_spaces_find_ctx(ngx_http_request_t *r);
+
 /*
  * Who is calling: sets "user" and "hash".  In the location of share links the
  * target is the token, elsewhere it is the Space's id.
  */
 ngx_int_t ngx_http_spaces_identify(ngx_http_request_t *r);
+
+/* the caller is who holds this secret, and nobody else */
+ngx_int_t ngx_http_spaces_identify_by(ngx_http_request_t *r,
+    ngx_str_t *secret);
 
 /* whether what is said goes into a recording: of a live Space, still */
 ngx_uint_t ngx_http_spaces_is_recorded(ngx_http_spaces_ctx_t *ctx);
@@ -171,6 +184,10 @@ ngx_int_t ngx_http_spaces_require_origin(ngx_http_request_t *r);
 
 /* likewise: not from a foreign page at all */
 ngx_int_t ngx_http_spaces_require_own_origin(ngx_http_request_t *r);
+
+/* scheme and host that the caller knows this site by; NGX_ERROR: no memory */
+ngx_int_t ngx_http_spaces_own_origin(ngx_http_request_t *r,
+    ngx_str_t *origin);
 
 /* a directive's value for this request: neither empty nor "0" nor "off" */
 ngx_uint_t ngx_http_spaces_is_on(ngx_http_request_t *r,

@@ -108,6 +108,7 @@ static ngx_http_spaces_handler_name_t  ngx_http_spaces_handler_names[] = {
     { "events", ngx_http_spaces_events_handler },
     { "replay", ngx_http_spaces_replay_handler },
     { "share", ngx_http_spaces_share_handler },
+    { "oembed", ngx_http_spaces_oembed_handler },
     { "metrics", ngx_http_spaces_metrics_handler },
     { NULL, NULL }
 };

@@ -2,46 +2,28 @@
 /*
  * Copyright (C) Spaces for nginx contributors
  *
- * Share links: a page for people, and the audio behind it.
+ * Share links: a page for people, a player for frames, and the audio behind
+ * them.
  */
 
 
-#include "ngx_http_spaces_handlers.h"
+#include "ngx_http_spaces_page.h"
 #include "ngx_http_spaces_store.h"
 
 
-static ngx_uint_t ngx_http_spaces_share_is_link(ngx_http_spaces_ctx_t *ctx);
 static ngx_uint_t ngx_http_spaces_share_allowed(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_share_loaded(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_spaces_share_ends(ngx_http_request_t *r,
     ngx_str_t *token, const char *tail);
-static ngx_int_t ngx_http_spaces_share_page(ngx_http_request_t *r,
-    ngx_str_t *token);
-static ngx_int_t ngx_http_spaces_share_escape(ngx_pool_t *pool, ngx_str_t *s,
-    ngx_str_t *html);
-
-
-/* relative, so that it works below any prefix */
-
-static const char  ngx_http_spaces_page[] =
-    "<!doctype html>\n"
-    "<html lang=\"en\">\n"
-    "<meta charset=\"utf-8\">\n"
-    "<meta name=\"viewport\" content=\"width=device-width\">\n"
-    "<meta name=\"color-scheme\" content=\"light dark\">\n"
-    "<meta name=\"robots\" content=\"noindex\">\n"
-    "<title>%V</title>\n"
-    "<main>\n"
-    "<h1>%V</h1>\n"
-    "<p>A recorded Space by %V, %02L:%02L:%02L long</p>\n"
-    "<audio controls preload=\"metadata\" src=\"%V/audio\"></audio>\n"
-    "</main>\n"
-    "</html>\n";
+static ngx_int_t ngx_http_spaces_share_page(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_spaces_share_by_browser(ngx_http_request_t *r);
 
 
 ngx_int_t
 ngx_http_spaces_share_handler(ngx_http_request_t *r)
 {
+    ngx_http_spaces_ctx_t  *ctx;
+
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
 
         if (ngx_http_spaces_header_cstr(r, "Allow", "GET, HEAD") != NGX_OK) {
@@ -54,6 +36,14 @@ ngx_http_spaces_share_handler(ngx_http_request_t *r)
 
     if (ngx_http_spaces_identify(r) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (!ngx_http_spaces_share_ends(r, &ctx->target, "/audio")
+        && ngx_http_spaces_share_by_browser(r))
+    {
+        ctx->problem = ngx_http_spaces_page_problem;
     }
 
     return ngx_http_spaces_begin(r,
@@ -72,7 +62,7 @@ ngx_http_spaces_share_loaded(ngx_http_request_t *r)
 
     /* the token of a host opens no link: it would be one to do all with */
 
-    if (!ngx_http_spaces_share_is_link(ctx)) {
+    if (!ngx_http_spaces_is_link(ctx)) {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_FOUND,
                                        "this link was revoked, has expired, "
                                        "or never was one");
@@ -95,7 +85,11 @@ ngx_http_spaces_share_loaded(ngx_http_request_t *r)
     }
 
     if (ngx_http_spaces_share_ends(r, &ctx->target, "")) {
-        return ngx_http_spaces_share_page(r, &ctx->target);
+        return ngx_http_spaces_share_page(r);
+    }
+
+    if (ngx_http_spaces_share_ends(r, &ctx->target, "/embed")) {
+        return ngx_http_spaces_embed_send(r);
     }
 
     return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_FOUND,
@@ -103,8 +97,8 @@ ngx_http_spaces_share_loaded(ngx_http_request_t *r)
 }
 
 
-static ngx_uint_t
-ngx_http_spaces_share_is_link(ngx_http_spaces_ctx_t *ctx)
+ngx_uint_t
+ngx_http_spaces_is_link(ngx_http_spaces_ctx_t *ctx)
 {
     return ctx->token && ctx->token->kind == NGX_HTTP_SPACES_SHARE
            && ctx->space;
@@ -118,7 +112,7 @@ ngx_http_spaces_share_allowed(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
-    return ngx_http_spaces_share_is_link(ctx)
+    return ngx_http_spaces_is_link(ctx)
            && ngx_http_spaces_is_available(ctx->space);
 }
 
@@ -143,92 +137,70 @@ ngx_http_spaces_share_ends(ngx_http_request_t *r, ngx_str_t *token,
 }
 
 
-static ngx_int_t
-ngx_http_spaces_share_page(ngx_http_request_t *r, ngx_str_t *token)
-{
-    size_t                    len;
-    int64_t                   s;
-    ngx_str_t                 title, host, body, self;
-    ngx_http_spaces_ctx_t    *ctx;
-    ngx_http_spaces_space_t  *space;
+/* the operator's own page, with the variables set; or the plain one */
 
-    static ngx_str_t  type = ngx_string("text/html; charset=utf-8");
+static ngx_int_t
+ngx_http_spaces_share_page(ngx_http_request_t *r)
+{
+    ngx_str_t                    uri, args;
+    ngx_uint_t                   flags;
+    ngx_http_spaces_ctx_t       *ctx;
+    ngx_http_spaces_loc_conf_t  *slcf;
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
+
+    if (slcf->share_page == NULL) {
+        return ngx_http_spaces_page_send(r);
+    }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    space = ctx->space;
 
-    if (ngx_http_spaces_share_escape(r->pool, token, &self) != NGX_OK
-        || ngx_http_spaces_share_escape(r->pool, &space->title, &title)
-           != NGX_OK
-        || ngx_http_spaces_share_escape(r->pool, &space->host, &host)
-           != NGX_OK)
+    if (ngx_http_spaces_page_link(r, &ctx->target, &ctx->link) != NGX_OK
+        || ngx_http_complex_value(r, slcf->share_page, &uri) != NGX_OK
+        || ngx_http_spaces_header_private(r) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    len = sizeof(ngx_http_spaces_page) + 2 * title.len + host.len + self.len
-          + 3 * NGX_INT64_LEN;
-
-    body.data = ngx_pnalloc(r->pool, len);
-    if (body.data == NULL) {
-        return NGX_ERROR;
+    if (uri.len && uri.data[0] == '@') {
+        return ngx_http_named_location(r, &uri);
     }
 
-    s = space->duration / 1000;
+    ngx_str_null(&args);
+    flags = NGX_HTTP_LOG_UNSAFE;
 
-    body.len = ngx_snprintf(body.data, len, ngx_http_spaces_page, &title,
-                            &title, &host, s / 3600, s / 60 % 60, s % 60,
-                            &self)
-               - body.data;
-
-    if (ngx_http_spaces_header_private(r) != NGX_OK
-        || ngx_http_spaces_header_cstr(r, "Content-Security-Policy",
-                                       "default-src 'none'; media-src 'self'; "
-                                       "base-uri 'none'; form-action 'none'; "
-                                       "frame-ancestors 'none'")
-           != NGX_OK
-        || ngx_http_spaces_header_cstr(r, "X-Content-Type-Options", "nosniff")
-           != NGX_OK)
-    {
-        return NGX_ERROR;
+    if (ngx_http_parse_unsafe_uri(r, &uri, &args, &flags) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_spaces_send(r, NGX_HTTP_OK, &type, &body);
+    return ngx_http_internal_redirect(r, &uri, &args);
 }
 
 
-/* control characters become spaces: they mean nothing in a page */
+/* problems are told in HTML to who prefers that */
 
-static ngx_int_t
-ngx_http_spaces_share_escape(ngx_pool_t *pool, ngx_str_t *s, ngx_str_t *html)
+static ngx_uint_t
+ngx_http_spaces_share_by_browser(ngx_http_request_t *r)
 {
-    u_char     *p;
-    size_t      i, len;
-    ngx_str_t   plain;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
 
-    plain.len = s->len;
-    plain.data = ngx_pstrdup(pool, s);
-    if (plain.data == NULL) {
-        return s->len ? NGX_ERROR : NGX_OK;
-    }
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
 
-    for (i = 0; i < plain.len; i++) {
-        if (plain.data[i] < 0x20 || plain.data[i] == 0x7f) {
-            plain.data[i] = ' ';
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].key.len == 6
+                && ngx_strncasecmp(h[i].key.data, (u_char *) "Accept", 6) == 0
+                && ngx_strlcasestrn(h[i].value.data,
+                                    h[i].value.data + h[i].value.len,
+                                    (u_char *) "text/html", 9 - 1))
+            {
+                return 1;
+            }
         }
     }
 
-    len = plain.len + ngx_escape_html(NULL, plain.data, plain.len);
-
-    p = ngx_pnalloc(pool, len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_escape_html(p, plain.data, plain.len);
-
-    html->data = p;
-    html->len = len;
-
-    return NGX_OK;
+    return 0;
 }

@@ -171,7 +171,10 @@ $http
         location ~ "^/spaces/(?<space>[^/]+)/events\$" {
             spaces_events \$space;
         }
-        location ~ "^/s/(?<share>[^/]+)(?:/audio)?\$" { spaces_share \$share; }
+        location ~ "^/s/(?<share>[^/]+)(?:/audio|/embed)?\$" {
+            spaces_share \$share @{[ $self->{share_page} // "" ]};
+        }
+        location = /oembed { spaces_oembed; }
     }
 }
 END
