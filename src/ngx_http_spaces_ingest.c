@@ -297,7 +297,7 @@ ngx_http_spaces_ingest_begin(ngx_http_request_t *r, ngx_uint_t websocket,
         return NGX_ERROR;
     }
 
-    if (spaces_ogg_reader_init(&ingest->reader) != 0) {
+    if (spaces_demuxer_init(&ingest->demuxer) != 0) {
         return NGX_ERROR;
     }
 
@@ -322,6 +322,7 @@ ngx_http_spaces_ingest_begin(ngx_http_request_t *r, ngx_uint_t websocket,
     ingest->entrant.margin = NGX_HTTP_SPACES_MARGIN_HTTP;
 
     if (websocket) {
+        ingest->protocol = protocol;
         ingest->bare = (protocol == 0);
         return ngx_http_spaces_ingest_websocket(ingest);
     }
@@ -348,7 +349,7 @@ ngx_http_spaces_ingest_cleanup(void *data)
 
     ngx_http_spaces_ingest_leave(ingest);
 
-    spaces_ogg_reader_free(&ingest->reader);
+    spaces_demuxer_free(&ingest->demuxer);
 }
 
 

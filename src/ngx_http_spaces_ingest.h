@@ -16,7 +16,7 @@
 #include "ngx_http_spaces_room.h"
 #include "ngx_http_spaces_websocket.h"
 
-#include "spaces_ogg_reader.h"
+#include "spaces_demuxer.h"
 
 
 /*
@@ -33,7 +33,7 @@ typedef struct ngx_http_spaces_ingest_s  ngx_http_spaces_ingest_t;
 struct ngx_http_spaces_ingest_s {
     ngx_http_request_t             *request;
     ngx_http_spaces_main_conf_t    *smcf;
-    spaces_ogg_reader_t             reader;
+    spaces_demuxer_t                demuxer;
     ngx_http_spaces_waiter_t        waiter;
 
     ngx_http_spaces_entrant_t       entrant;
@@ -42,7 +42,7 @@ struct ngx_http_spaces_ingest_s {
     ngx_uint_t                      place;
     ngx_atomic_uint_t               serial;
 
-    spaces_ogg_packet_t             packet;    /* that found no room yet */
+    spaces_reader_packet_t             packet;    /* that found no room yet */
     ngx_uint_t                      trim;
     int64_t                         pts;       /* of packets that have none */
     uint64_t                        hurried;   /* samples, at the end */
@@ -55,6 +55,7 @@ struct ngx_http_spaces_ingest_s {
     size_t                          received;
 
     ngx_http_spaces_websocket_t    *ws;
+    ngx_uint_t                      protocol;  /* its, if it is one */
     ngx_http_spaces_subscriber_t    subscriber;
     spaces_packet_cursor_t          back;      /* in the ring of returns */
     u_char                         *pending;   /* messages that came while it

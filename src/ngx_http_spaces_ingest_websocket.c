@@ -31,11 +31,12 @@ static void ngx_http_spaces_ingest_cut(void *data);
 static void ngx_http_spaces_ingest_free_pending(void *data);
 
 
-/* the index is ingest->bare's opposite */
+/* the first one is bare packets */
 
 static ngx_str_t  ngx_http_spaces_ingest_protocols[] = {
     ngx_string("spaces.opus.v1"),
     ngx_string("spaces.ogg.v1"),
+    ngx_string("spaces.webm.v1"),
     ngx_null_string
 };
 
@@ -110,7 +111,7 @@ ngx_http_spaces_ingest_websocket(ngx_http_spaces_ingest_t *ingest)
     }
 
     ingest->ws = ngx_http_spaces_websocket_open(r,
-                          &ngx_http_spaces_ingest_protocols[!ingest->bare],
+                          &ngx_http_spaces_ingest_protocols[ingest->protocol],
                           NGX_HTTP_SPACES_WS_MESSAGE,
                           &ngx_http_spaces_ingest_websocket_handlers, ingest);
     if (ingest->ws == NULL) {

@@ -39,7 +39,7 @@ ngx_int_t
 ngx_http_spaces_ingest_feed(ngx_http_spaces_ingest_t *ingest, u_char *data,
     size_t len)
 {
-    if (spaces_ogg_reader_feed(&ingest->reader, data, len) != 0) {
+    if (spaces_demuxer_feed(&ingest->demuxer, data, len) != 0) {
         return ngx_http_spaces_ingest_refuse(ingest,
                                              NGX_HTTP_SPACES_INTERNAL,
                                              "out of memory");
@@ -68,40 +68,40 @@ ngx_http_spaces_ingest_pump(ngx_http_spaces_ingest_t *ingest)
             }
         }
 
-        switch (spaces_ogg_reader_next(&ingest->reader, &ingest->packet)) {
+        switch (spaces_demuxer_next(&ingest->demuxer, &ingest->packet)) {
 
-        case SPACES_OGG_PACKET:
+        case SPACES_READER_PACKET:
             ingest->held = 1;
             break;
 
-        case SPACES_OGG_AGAIN:
+        case SPACES_READER_AGAIN:
             ngx_http_spaces_ingest_complain(ingest);
             return NGX_OK;
 
-        case SPACES_OGG_NOT_OGG:
+        case SPACES_READER_UNKNOWN:
             return ngx_http_spaces_ingest_refuse(ingest,
                        NGX_HTTP_SPACES_NOT_OPUS,
-                       "the first bytes are not those of an Ogg stream; "
+                       "the first bytes are neither those of Ogg nor of WebM; "
                        "encode with \"-c:a libopus -f ogg\"");
 
-        case SPACES_OGG_NOT_OPUS:
+        case SPACES_READER_NOT_OPUS:
             return ngx_http_spaces_ingest_refuse(ingest,
                        NGX_HTTP_SPACES_NOT_OPUS,
-                       "no stream in this Ogg is Opus; encode with "
+                       "no stream in it is Opus; encode with "
                        "\"-c:a libopus\"");
 
-        case SPACES_OGG_UNSUPPORTED:
+        case SPACES_READER_UNSUPPORTED:
             return ngx_http_spaces_ingest_refuse(ingest,
                        NGX_HTTP_SPACES_NOT_OPUS,
                        "only mono and stereo of channel mapping family 0 are "
                        "taken");
 
-        case SPACES_OGG_BROKEN:
+        case SPACES_READER_BROKEN:
             return ngx_http_spaces_ingest_refuse(ingest,
                        NGX_HTTP_SPACES_BAD_AUDIO,
                        "the headers of the stream are broken");
 
-        default: /* SPACES_OGG_NO_MEMORY */
+        default: /* SPACES_READER_NO_MEMORY */
             return ngx_http_spaces_ingest_refuse(ingest,
                        NGX_HTTP_SPACES_INTERNAL, "out of memory");
         }
@@ -230,7 +230,7 @@ ngx_http_spaces_ingest_join(ngx_http_spaces_ingest_t *ingest)
 
     ctx = ngx_http_get_module_ctx(ingest->request, ngx_http_spaces_module);
 
-    ingest->entrant.gain = ingest->reader.head.gain;
+    ingest->entrant.gain = spaces_demuxer_head(&ingest->demuxer)->gain;
 
     if (!ingest->entrant.host) {
 
@@ -476,7 +476,7 @@ ngx_http_spaces_ingest_open(ngx_http_spaces_ingest_t *ingest)
      * packets come without one, and libopus looks ahead by so much.
      */
 
-    head = ingest->reader.head;
+    head = *spaces_demuxer_head(&ingest->demuxer);
     head.channels = 2;
 
     if (ingest->bare) {
@@ -508,10 +508,10 @@ ngx_http_spaces_ingest_open(ngx_http_spaces_ingest_t *ingest)
 static void
 ngx_http_spaces_ingest_complain(ngx_http_spaces_ingest_t *ingest)
 {
-    ngx_http_spaces_ctx_t  *ctx;
-    spaces_ogg_damage_t    *damage;
+    ngx_http_spaces_ctx_t         *ctx;
+    const spaces_reader_damage_t  *damage;
 
-    damage = &ingest->reader.damage;
+    damage = spaces_demuxer_damage(&ingest->demuxer);
 
     if (ingest->complained
         || (damage->skipped == 0 && damage->holes == 0

@@ -29,9 +29,9 @@ typedef enum {
 } spaces_ogg_state_e;
 
 
-static spaces_ogg_status_e spaces_ogg_read_page(spaces_ogg_reader_t *reader);
-static spaces_ogg_status_e spaces_ogg_begin(spaces_ogg_reader_t *reader);
-static spaces_ogg_status_e spaces_ogg_skip_tags(spaces_ogg_reader_t *reader);
+static spaces_reader_status_e spaces_ogg_read_page(spaces_ogg_reader_t *reader);
+static spaces_reader_status_e spaces_ogg_begin(spaces_ogg_reader_t *reader);
+static spaces_reader_status_e spaces_ogg_skip_tags(spaces_ogg_reader_t *reader);
 static int spaces_ogg_is_tags(ogg_page *page);
 static int spaces_ogg_check_sequence(spaces_ogg_reader_t *reader);
 static void spaces_ogg_split(spaces_ogg_reader_t *reader);
@@ -85,11 +85,11 @@ spaces_ogg_reader_feed(spaces_ogg_reader_t *reader, const uint8_t *data,
 }
 
 
-spaces_ogg_status_e
+spaces_reader_status_e
 spaces_ogg_reader_next(spaces_ogg_reader_t *reader,
-    spaces_ogg_packet_t *packet)
+    spaces_reader_packet_t *packet)
 {
-    spaces_ogg_status_e    status;
+    spaces_reader_status_e    status;
     spaces_ogg_segment_t  *segment;
 
     for ( ;; ) {
@@ -112,23 +112,23 @@ spaces_ogg_reader_next(spaces_ogg_reader_t *reader,
 
             reader->pts += segment->duration;
 
-            return SPACES_OGG_PACKET;
+            return SPACES_READER_PACKET;
         }
 
         spaces_ogg_keep_tail(reader);
 
         status = spaces_ogg_read_page(reader);
 
-        if (status != SPACES_OGG_PACKET) {
+        if (status != SPACES_READER_PACKET) {
             return status;
         }
     }
 }
 
 
-/* SPACES_OGG_PACKET: a page was taken in, it may hold packets or not */
+/* SPACES_READER_PACKET: a page was taken in, it may hold packets or not */
 
-static spaces_ogg_status_e
+static spaces_reader_status_e
 spaces_ogg_read_page(spaces_ogg_reader_t *reader)
 {
     int     hole;
@@ -145,7 +145,7 @@ spaces_ogg_read_page(spaces_ogg_reader_t *reader)
                            have < 4 ? have : 4)
                     != 0)
         {
-            return SPACES_OGG_NOT_OGG;
+            return SPACES_READER_UNKNOWN;
         }
     }
 
@@ -153,7 +153,7 @@ spaces_ogg_read_page(spaces_ogg_reader_t *reader)
         n = ogg_sync_pageseek(&reader->sync, &reader->page);
 
         if (n == 0) {
-            return SPACES_OGG_AGAIN;
+            return SPACES_READER_AGAIN;
         }
 
         if (n > 0) {
@@ -166,13 +166,13 @@ spaces_ogg_read_page(spaces_ogg_reader_t *reader)
             || (reader->state < SPACES_OGG_AUDIO
                 && reader->damage.skipped > SPACES_OGG_MAX_NOISE))
         {
-            return SPACES_OGG_BROKEN;
+            return SPACES_READER_BROKEN;
         }
     }
 
     if (ogg_page_version(&reader->page) != 0) {
         reader->damage.skipped += (uint64_t) n;
-        return SPACES_OGG_PACKET;
+        return SPACES_READER_PACKET;
     }
 
     if (ogg_page_bos(&reader->page)) {
@@ -183,13 +183,13 @@ spaces_ogg_read_page(spaces_ogg_reader_t *reader)
         || reader->state == SPACES_OGG_STREAMS)
     {
         /* RFC 3533, 4: all first pages come before any other */
-        return SPACES_OGG_NOT_OPUS;
+        return SPACES_READER_NOT_OPUS;
     }
 
     if (ogg_page_serialno(&reader->page) != reader->serial
         || reader->state == SPACES_OGG_ENDED)
     {
-        return SPACES_OGG_PACKET;
+        return SPACES_READER_PACKET;
     }
 
     hole = spaces_ogg_check_sequence(reader);
@@ -213,13 +213,13 @@ spaces_ogg_read_page(spaces_ogg_reader_t *reader)
         reader->state = SPACES_OGG_ENDED;
     }
 
-    return SPACES_OGG_PACKET;
+    return SPACES_READER_PACKET;
 }
 
 
 /* the first page of a logical stream */
 
-static spaces_ogg_status_e
+static spaces_reader_status_e
 spaces_ogg_begin(spaces_ogg_reader_t *reader)
 {
     ogg_page            *page;
@@ -234,7 +234,7 @@ spaces_ogg_begin(spaces_ogg_reader_t *reader)
             reader->state = SPACES_OGG_STREAMS;
         }
 
-        return SPACES_OGG_PACKET;
+        return SPACES_READER_PACKET;
     }
 
     if (reader->state == SPACES_OGG_AUDIO
@@ -250,10 +250,10 @@ spaces_ogg_begin(spaces_ogg_reader_t *reader)
         break;
 
     case SPACES_OPUS_HEAD_UNSUPPORTED:
-        return SPACES_OGG_UNSUPPORTED;
+        return SPACES_READER_UNSUPPORTED;
 
     default:
-        return SPACES_OGG_BROKEN;
+        return SPACES_READER_BROKEN;
     }
 
     if (reader->damage.links++ == 0) {
@@ -267,13 +267,13 @@ spaces_ogg_begin(spaces_ogg_reader_t *reader)
     reader->continued = 0;
     reader->shifted = 0;
 
-    return SPACES_OGG_PACKET;
+    return SPACES_READER_PACKET;
 }
 
 
 /* RFC 7845, 3: the tags fill whole pages, audio begins on a fresh one */
 
-static spaces_ogg_status_e
+static spaces_reader_status_e
 spaces_ogg_skip_tags(spaces_ogg_reader_t *reader)
 {
     int        i, nsegments;
@@ -282,13 +282,13 @@ spaces_ogg_skip_tags(spaces_ogg_reader_t *reader)
     page = &reader->page;
 
     if (reader->header_bytes == 0 && !spaces_ogg_is_tags(page)) {
-        return SPACES_OGG_BROKEN;
+        return SPACES_READER_BROKEN;
     }
 
     reader->header_bytes += (uint64_t) page->body_len;
 
     if (reader->header_bytes > SPACES_OGG_MAX_HEADER) {
-        return SPACES_OGG_BROKEN;
+        return SPACES_READER_BROKEN;
     }
 
     nsegments = page->header[26];
@@ -305,7 +305,7 @@ spaces_ogg_skip_tags(spaces_ogg_reader_t *reader)
         reader->state = SPACES_OGG_ENDED;
     }
 
-    return SPACES_OGG_PACKET;
+    return SPACES_READER_PACKET;
 }
 
 

@@ -15,38 +15,7 @@
 
 #include <ogg/ogg.h>
 
-#include "spaces_opus.h"
-
-
-typedef enum {
-    SPACES_OGG_PACKET = 0,
-    SPACES_OGG_AGAIN,           /* feed more */
-    SPACES_OGG_NOT_OGG,         /* the first bytes are no Ogg page */
-    SPACES_OGG_NOT_OPUS,        /* Ogg, but no stream in it is Opus */
-    SPACES_OGG_UNSUPPORTED,     /* Opus of a version or mapping not taken */
-    SPACES_OGG_BROKEN,          /* headers that break RFC 7845 */
-    SPACES_OGG_NO_MEMORY
-} spaces_ogg_status_e;
-
-
-typedef struct {
-    const uint8_t  *data;       /* valid until the next call of the reader */
-    size_t          len;
-    int             duration;   /* samples */
-    int64_t         pts;        /* samples since the first packet; it jumps
-                                   where the granule positions say that
-                                   something is missing */
-    int             trim;       /* samples to cut from the end of the stream,
-                                   told with its last packet */
-} spaces_ogg_packet_t;
-
-
-typedef struct {
-    uint64_t  skipped;          /* bytes that belonged to no good page */
-    uint64_t  holes;            /* pages missing by their sequence numbers */
-    uint64_t  bad_packets;      /* dropped: too long or not Opus */
-    uint64_t  links;            /* chained streams begun */
-} spaces_ogg_damage_t;
+#include "spaces_reader.h"
 
 
 typedef struct {
@@ -61,7 +30,7 @@ typedef struct {
     ogg_page              page;
 
     spaces_opus_head_t    head;         /* of the first Opus stream */
-    spaces_ogg_damage_t   damage;
+    spaces_reader_damage_t   damage;
 
     int                   state;
     int                   serial;
@@ -97,18 +66,18 @@ void spaces_ogg_reader_free(spaces_ogg_reader_t *reader);
 
 /*
  * Copies bytes in.  To be called only when spaces_ogg_reader_next() said
- * SPACES_OGG_AGAIN, which also bounds the memory: a page and one feed.
+ * SPACES_READER_AGAIN, which also bounds the memory: a page and one feed.
  * Returns 0, or -1 without memory.
  */
 int spaces_ogg_reader_feed(spaces_ogg_reader_t *reader, const uint8_t *data,
     size_t len);
 
 /*
- * The next audio packet.  Anything but SPACES_OGG_PACKET and SPACES_OGG_AGAIN
+ * The next audio packet.  Anything but SPACES_READER_PACKET and SPACES_READER_AGAIN
  * is final.  reader->head is set by the first packet.
  */
-spaces_ogg_status_e spaces_ogg_reader_next(spaces_ogg_reader_t *reader,
-    spaces_ogg_packet_t *packet);
+spaces_reader_status_e spaces_ogg_reader_next(spaces_ogg_reader_t *reader,
+    spaces_reader_packet_t *packet);
 
 
 #endif /* _SPACES_OGG_READER_H_INCLUDED_ */

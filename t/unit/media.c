@@ -158,7 +158,7 @@ static size_t
 read_marks(stream_t *s, uint32_t *marks, int64_t *samples)
 {
     size_t                 n;
-    spaces_ogg_packet_t    packet;
+    spaces_reader_packet_t    packet;
     spaces_ogg_reader_t    reader;
 
     assert_int_equal(spaces_ogg_reader_init(&reader), 0);
@@ -167,7 +167,7 @@ read_marks(stream_t *s, uint32_t *marks, int64_t *samples)
     *samples = 0;
 
     for (n = 0;
-         spaces_ogg_reader_next(&reader, &packet) == SPACES_OGG_PACKET;
+         spaces_ogg_reader_next(&reader, &packet) == SPACES_READER_PACKET;
          n++)
     {
         marks[n] = 0;
@@ -336,7 +336,7 @@ test_round_trip(void **state)
     const size_t          lens[] = { 3, 254, 255, 256, 509, 510, 511, 1275,
                                      5000, 61439, 61440, 7 };
     spaces_opus_head_t    head = { 2, 312, 48000, 0 };
-    spaces_ogg_packet_t   out;
+    spaces_reader_packet_t   out;
     spaces_ogg_reader_t   reader;
     spaces_ogg_writer_t  *w;
 
@@ -383,12 +383,12 @@ test_round_trip(void **state)
 
             switch (spaces_ogg_reader_next(&reader, &out)) {
 
-            case SPACES_OGG_PACKET:
+            case SPACES_READER_PACKET:
                 assert_int_equal(out.duration, 960);
                 n++;
                 continue;
 
-            case SPACES_OGG_AGAIN:
+            case SPACES_READER_AGAIN:
                 break;
 
             default:
@@ -476,7 +476,7 @@ test_continued(void **state)
 {
     uint8_t               body[1000], lacing[4];
     stream_t              s;
-    spaces_ogg_packet_t   out;
+    spaces_reader_packet_t   out;
     spaces_ogg_reader_t   reader;
 
     headers(&s);
@@ -500,14 +500,14 @@ test_continued(void **state)
     assert_int_equal(spaces_ogg_reader_init(&reader), 0);
     assert_int_equal(spaces_ogg_reader_feed(&reader, s.data, s.len), 0);
 
-    assert_int_equal(spaces_ogg_reader_next(&reader, &out), SPACES_OGG_PACKET);
+    assert_int_equal(spaces_ogg_reader_next(&reader, &out), SPACES_READER_PACKET);
     assert_int_equal(out.len, 255);
-    assert_int_equal(spaces_ogg_reader_next(&reader, &out), SPACES_OGG_PACKET);
+    assert_int_equal(spaces_ogg_reader_next(&reader, &out), SPACES_READER_PACKET);
     assert_int_equal(out.len, 50);
-    assert_int_equal(spaces_ogg_reader_next(&reader, &out), SPACES_OGG_PACKET);
+    assert_int_equal(spaces_ogg_reader_next(&reader, &out), SPACES_READER_PACKET);
     assert_int_equal(out.len, 265);
     assert_int_equal(out.pts, 1920);
-    assert_int_equal(spaces_ogg_reader_next(&reader, &out), SPACES_OGG_AGAIN);
+    assert_int_equal(spaces_ogg_reader_next(&reader, &out), SPACES_READER_AGAIN);
     assert_int_equal(reader.damage.bad_packets, 0);
 
     spaces_ogg_reader_free(&reader);
@@ -523,7 +523,7 @@ test_endless_packet(void **state)
     int                   i;
     uint8_t               lacing[255];
     stream_t              s;
-    spaces_ogg_packet_t   out;
+    spaces_reader_packet_t   out;
     spaces_ogg_reader_t   reader;
 
     headers(&s);
@@ -543,7 +543,7 @@ test_endless_packet(void **state)
 
     assert_int_equal(spaces_ogg_reader_init(&reader), 0);
     assert_int_equal(spaces_ogg_reader_feed(&reader, s.data, s.len), 0);
-    assert_int_equal(spaces_ogg_reader_next(&reader, &out), SPACES_OGG_PACKET);
+    assert_int_equal(spaces_ogg_reader_next(&reader, &out), SPACES_READER_PACKET);
     assert_int_equal(out.len, 3);
     assert_int_equal(reader.damage.bad_packets, 1);
 
@@ -888,9 +888,9 @@ test_noise(void **state)
     stream_t              s;
     uint8_t              *copy;
     spaces_playout_t     *p;
-    spaces_ogg_packet_t   out;
+    spaces_reader_packet_t   out;
     spaces_ogg_reader_t   reader;
-    spaces_ogg_status_e   status;
+    spaces_reader_status_e   status;
 
     p = playout_new(&s);
 
@@ -923,13 +923,13 @@ test_noise(void **state)
             do {
                 status = spaces_ogg_reader_next(&reader, &out);
 
-                if (status == SPACES_OGG_PACKET) {
+                if (status == SPACES_READER_PACKET) {
                     assert_int_equal(spaces_opus_duration(out.data, out.len),
                                      out.duration);
                 }
-            } while (status == SPACES_OGG_PACKET);
+            } while (status == SPACES_READER_PACKET);
 
-            if (status != SPACES_OGG_AGAIN) {
+            if (status != SPACES_READER_AGAIN) {
                 break;
             }
         }
