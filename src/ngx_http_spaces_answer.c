@@ -160,8 +160,11 @@ ngx_http_spaces_problem(ngx_http_request_t *r,
 
         ctx->reason = p->title;
 
-        ngx_http_spaces_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                                "connection closed: %s: %V", p->title, &detail);
+        /* what a client does wrong is logged as nginx does it */
+
+        ngx_log_error(p->status < 500 ? NGX_LOG_INFO : NGX_LOG_ERR,
+                      r->connection->log, 0, "connection closed: %s: %V",
+                      p->title, &detail);
 
         return NGX_ERROR;
     }
