@@ -136,6 +136,7 @@ ngx_http_spaces_problem(ngx_http_request_t *r,
     u_char                     *last;
     u_char                      buf[NGX_MAX_ERROR_STR];
     ngx_str_t                   title, detail;
+    ngx_uint_t                  level;
     ngx_http_spaces_ctx_t      *ctx;
     ngx_http_spaces_problem_t  *p;
 
@@ -162,9 +163,10 @@ ngx_http_spaces_problem(ngx_http_request_t *r,
 
         /* what a client does wrong is logged as nginx does it */
 
-        ngx_log_error(p->status < 500 ? NGX_LOG_INFO : NGX_LOG_ERR,
-                      r->connection->log, 0, "connection closed: %s: %V",
-                      p->title, &detail);
+        level = p->status < 500 ? NGX_LOG_INFO : NGX_LOG_ERR;
+
+        ngx_log_error(level, r->connection->log, 0,
+                      "connection closed: %s: %V", p->title, &detail);
 
         return NGX_ERROR;
     }

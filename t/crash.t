@@ -74,7 +74,7 @@ subtest 'the longest a Space may last' => sub {
     my $space = $s->create(record => true);
     my $socket = $s->begin_ingest($space);
     Test::Spaces::chunk($socket, $streams[0]);
-    like(Test::Spaces::read_all($socket), qr/^HTTP\/1.1 200 .*"ended"/s,
+    like(Test::Spaces::read_all($socket, 30), qr/^HTTP\/1.1 200 .*"ended"/s,
          'the host is told that it is over');
     $s->stop;
 };
