@@ -334,10 +334,15 @@ ngx_http_spaces_move_settled(ngx_http_spaces_move_t *move)
     }
 
     if (move->known && move->known->recording == space->recording
-        && move->known->hold_until == space->hold_until)
+        && move->known->hold_until == space->hold_until
+        && ngx_http_spaces_store_is_here(move->smcf, move->known))
     {
         return NGX_DECLINED;
     }
+
+    /* the name that it was written under may have been another */
+
+    space->node = move->smcf->node;
 
     if (move->known) {
         space->replays = move->known->replays;
@@ -595,15 +600,22 @@ ngx_http_spaces_settle_task(void *data, ngx_log_t *log)
 
     (void) unlink(paths->recording_json);
 
-    if (move->known && ngx_http_spaces_is_held(move->known)) {
+    /* what another node has it need not have here */
+
+    if (move->known == NULL
+        || !ngx_http_spaces_store_is_here(move->smcf, move->known))
+    {
+        move->rc = NGX_DECLINED;
+        return;
+    }
+
+    if (ngx_http_spaces_is_held(move->known)) {
         move->space = move->known;
         move->purged = 1;
         return;
     }
 
-    if (move->known == NULL
-        || move->known->recording != NGX_HTTP_SPACES_AVAILABLE)
-    {
+    if (move->known->recording != NGX_HTTP_SPACES_AVAILABLE) {
         move->rc = NGX_DECLINED;
         return;
     }

@@ -101,10 +101,7 @@ ngx_http_spaces_review_require(ngx_http_request_t *r)
                                        "for review");
     }
 
-    if (ctx->space->node.len != smcf->node.len
-        || ngx_strncmp(ctx->space->node.data, smcf->node.data, smcf->node.len)
-           != 0)
-    {
+    if (!ngx_http_spaces_store_is_here(smcf, ctx->space)) {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
                                        "the recording is held on node \"%V\", "
                                        "ask there", &ctx->space->node);

@@ -555,4 +555,76 @@ subtest 'a deletion while Redis goes' => sub {
     $s->stop;
 };
 
+# a second nginx with a disk of its own, at the same Redis
+sub other_node {
+    my ($s, %http) = @_;
+    return Test::Spaces->new(workers => 1, no_redis => 1, http => {
+        spaces_node => 'there',
+        spaces_redis => "unix:$s->{dir}/redis.sock timeout=500ms",
+        %http,
+    })->start;
+}
+
+subtest 'what is on another node' => sub {
+    my $s = Test::Spaces->new(workers => 1)->start;
+    my $there = other_node($s);
+    ok(until_ok(sub { $there->http('GET', '/spaces')->code == 200 }), 'two');
+
+    # created here, where they would be due one day
+    my %space = map { $_ => $s->create(record => true, title => $_) }
+                qw(kept deleted live);
+    is($there->ingest($space{$_}, $audio)->code, 200, "$_, there")
+        for qw(kept deleted);
+    is(delete_it($there, $space{deleted})->code, 200, 'deleted there');
+    my $host = $there->begin_ingest($space{live});
+    Test::Spaces::chunk($host, build(packets => [silence_of(50)], no_eos => 1));
+    my $field = sub {
+        return $s->redis('HGET', "spaces:space:{$space{$_[0]}{id}}", $_[1])
+            // '';
+    };
+    ok(until_ok(sub { $field->('live', 'state') eq 'live' }), 'live there');
+    my $as_it_is = sub {
+        my ($when) = @_;
+        is($field->('kept', 'recording'), 'available', "$when: available");
+        is($field->('deleted', 'recording'), 'deleted', "$when: held");
+        is($field->('live', 'state'), 'live', "$when: live");
+    };
+
+    is($s->redis('ZCARD', 'spaces:due:here'), 3, 'due here as well');
+    $s->redis('DEL', 'spaces:node:here');
+    ok(until_ok(sub { $s->redis('EXISTS', 'spaces:node:here') }),
+       'this node looks whether it has all');
+    $as_it_is->('that is not missed here');
+
+    $s->redis('ZADD', 'spaces:due:here', 1, $_->{id}) for values %space;
+    ok(until_ok(sub { $s->redis('ZCARD', 'spaces:due:here') == 0 }),
+       'the day comes');
+    $as_it_is->('not by this node');
+    is($there->http('GET', "/spaces/$space{kept}{id}/replay")->code, 200,
+       'replayed there');
+    is($s->redis('ZCARD', 'spaces:due:there'), 3, 'all are due there');
+    close $host;
+    $there->stop;
+    $s->stop;
+};
+
+subtest 'a node gets another name' => sub {
+    my $s = Test::Spaces->new(workers => 2)->start;
+    my %space = map { $_ => recorded($s, title => $_) } qw(kept deleted);
+    delete_it($s, $space{deleted});
+    $s->stop_nginx;
+    $s->{http}{spaces_node} = 'renamed';
+    $s->start_nginx;
+    ok(until_ok(sub { $s->redis('ZCARD', 'spaces:due:renamed') == 2 }),
+       'what it has is due under that');
+    is($s->redis('HGET', "spaces:space:{$space{$_}{id}}", 'node'), 'renamed',
+       "$_: it is there") for keys %space;
+    is($s->http('GET', "/spaces/$space{kept}{id}/replay")->code, 200,
+       'replayed');
+    is(delete_it($s, $space{kept})->code, 200, 'and can be deleted');
+    is(files($s), join(' ', sort map { held($_->{id}) } values %space),
+       'both are held');
+    $s->stop;
+};
+
 done_testing;
