@@ -555,6 +555,34 @@ subtest 'a deletion while Redis goes' => sub {
     $s->stop;
 };
 
+subtest 'a Redis that is older than a deletion' => sub {
+    my $s = Test::Spaces->new(workers => 2, quiet => ['a second recording'],
+                              http => { spaces_reconnect => '1s' })->start;
+    my $space = $s->create(record => true);
+    my $id = $space->{id};
+    my $host = $s->begin_ingest($space);
+    Test::Spaces::chunk($host, build(packets => [silence_of(50)], no_eos => 1));
+    ok(until_ok(sub {
+        ($s->redis('HGET', "spaces:space:{$id}", 'state') // '') eq 'live'
+    }), 'live');
+    my @old = @{ $s->redis('HGETALL', "spaces:space:{$id}") };
+    is(delete_it($s, $space)->code, 200, 'deleted');
+    $s->stop_nginx;
+
+    # it still says live, as does nothing else
+    flush($s);
+    $s->redis('HSET', "spaces:space:{$id}", @old);
+    $s->redis('ZADD', 'spaces:live', 1, $id);
+    $s->start_nginx;
+    ok(until_ok(sub {
+        ($s->space($id)->{recording} // '') eq 'deleted'
+    }), 'it stays deleted') or diag(files($s));
+    is($s->http('GET', "/spaces/$id/replay")->code, 410, 'gone');
+    isnt($s->ingest($space, $audio)->code, 200, 'nobody can talk in it again');
+    is(files($s), held($id), 'there is no second recording');
+    $s->stop;
+};
+
 # a second nginx with a disk of its own, at the same Redis
 sub other_node {
     my ($s, %http) = @_;
