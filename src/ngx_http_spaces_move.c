@@ -66,6 +66,7 @@ static void ngx_http_spaces_hold_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_extend_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_amend_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_purge_task(void *data, ngx_log_t *log);
+static void ngx_http_spaces_purge_due_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_settle_task(void *data, ngx_log_t *log);
 
 static void ngx_http_spaces_settle_held(ngx_http_spaces_move_t *move);
@@ -89,6 +90,7 @@ static void (*ngx_http_spaces_move_tasks[])(void *data, ngx_log_t *log) = {
     ngx_http_spaces_extend_task,
     ngx_http_spaces_amend_task,
     ngx_http_spaces_purge_task,
+    ngx_http_spaces_purge_due_task,
     ngx_http_spaces_settle_task
 };
 
@@ -295,6 +297,17 @@ ngx_http_spaces_move_done(ngx_event_t *ev)
         ngx_http_spaces_move_answer(move, NGX_OK);
         ngx_http_spaces_move_free(move);
         return;
+    }
+
+    if (move->kind == ngx_http_spaces_move_purge_due) {
+
+        if (move->size) {
+            move->kind = ngx_http_spaces_move_settle;
+            move->action.len = 0;
+
+        } else {
+            move->kind = ngx_http_spaces_move_purge;
+        }
     }
 
     if (move->purged) {
@@ -562,6 +575,40 @@ ngx_http_spaces_purge_task(void *data, ngx_log_t *log)
     if (unlink(move->paths.held_json) == -1 && ngx_errno != NGX_ENOENT) {
         ngx_http_spaces_move_failed(move, "removal of held/<id>.json");
     }
+}
+
+
+/* Redis may be older than the day that a moderator has set since */
+
+static void
+ngx_http_spaces_purge_due_task(void *data, ngx_log_t *log)
+{
+    ngx_http_spaces_move_t  *move = data;
+
+    ngx_str_t                document;
+    ngx_http_spaces_space_t *space;
+
+    if (ngx_http_spaces_is_there(move->paths.held_json)) {
+
+        ngx_http_spaces_move_read(move, move->paths.held_json);
+
+        if (move->failed) {
+            return;
+        }
+
+        document.data = move->buffer;
+        document.len = move->size;
+
+        space = ngx_http_spaces_space_parse(&document, move->pool);
+
+        if (space && space->hold_until > ngx_http_spaces_now()) {
+            return;
+        }
+
+        move->size = 0;
+    }
+
+    ngx_http_spaces_purge_task(data, log);
 }
 
 

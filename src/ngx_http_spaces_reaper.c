@@ -464,9 +464,9 @@ ngx_http_spaces_reaper_held(void *data, ngx_int_t rc,
 static void
 ngx_http_spaces_reaper_purge(ngx_http_spaces_due_t *due)
 {
-    if (ngx_http_spaces_move(due->reaper->smcf, ngx_http_spaces_move_purge,
-                             due->space, "purge",
-                             &ngx_http_spaces_reaper_name,
+    if (ngx_http_spaces_move(due->reaper->smcf,
+                             ngx_http_spaces_move_purge_due, due->space,
+                             "purge", &ngx_http_spaces_reaper_name,
                              ngx_http_spaces_reaper_purged, due)
         == NULL)
     {

@@ -583,6 +583,39 @@ subtest 'a Redis that is older than a deletion' => sub {
     $s->stop;
 };
 
+subtest 'a Redis that is older than a hold' => sub {
+    my $s = Test::Spaces->new(workers => 1, http => {
+        spaces_moderator => '$cookie_moderator',
+        spaces_hold => '1d 3d',
+    })->start;
+    my $space = recorded($s);
+    my $id = $space->{id};
+    delete_it($s, $space);
+    my @t = gmtime(time + 2 * 86400);
+    my $until = sprintf '%04d-%02d-%02dT%02d:%02d:%02dZ', $t[5] + 1900,
+        $t[4] + 1, @t[3, 2, 1, 0];
+    is($s->http('PATCH', "/spaces/$id/review", moderator('mo'),
+                json => { hold_until => $until })->code, 200, 'extended');
+
+    # the day before has come for it
+    $s->redis('HSET', "spaces:space:{$id}", 'hold_until',
+              int((time - 1) * 1000));
+    $s->redis('ZADD', 'spaces:due:here', 1, $id);
+    my $review = sub {
+        return $s->http('GET', "/spaces/$id/review", moderator('mo'));
+    };
+    ok(until_ok(sub { ($s->redis('ZSCORE', 'spaces:due:here', $id) // 0) > 1 }),
+       'it is not due');
+    is($review->()->code, 200, 'it is still held');
+    is($review->()->json->{hold_until}, $until, 'until the day that was set');
+    is(files($s), held($id), 'on the disk as well');
+    is(scalar(grep { /^purge/ } audit($s)), 0, 'nothing was purged');
+    is($s->http('DELETE', "/spaces/$id/review", moderator('mo'))->code, 204,
+       'a moderator may');
+    is(files($s), '', 'at any time');
+    $s->stop;
+};
+
 # a second nginx with a disk of its own, at the same Redis
 sub other_node {
     my ($s, %http) = @_;
