@@ -262,6 +262,16 @@ subtest 'review' => sub {
     $s->redis('CONFIG', 'SET', 'maxmemory', '0');
     is($s->http('GET', "/spaces/$spaces[1]{id}/review/audio", moderator('mo'))
            ->code, 200, 'later it is');
+    $s->redis('RENAME', 'spaces:audit', 'audit');
+    $s->redis('SET', 'spaces:audit', 'a string');
+    is($s->http('GET', "/spaces/$spaces[1]{id}/review/audio", moderator('mo'))
+           ->code, 503, 'nor where it does not fit');
+    is($s->http('GET', '/spaces/review', moderator('mo'))->code, 503,
+       'nor the list');
+    like($s->error_log, qr/refused a command: WRONGTYPE/, 'the log says why');
+    $s->redis('RENAME', 'audit', 'spaces:audit');
+    is($s->http('GET', '/spaces/review', moderator('mo'))->code, 200,
+       'later it is');
     $s->stop;
 };
 
