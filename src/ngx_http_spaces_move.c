@@ -196,9 +196,7 @@ ngx_http_spaces_move_claim(ngx_event_t *ev)
                                    recording)
         != NGX_OK)
     {
-        if (move->kind != ngx_http_spaces_move_settle && !ngx_exiting
-            && ngx_http_spaces_monotonic() < move->until)
-        {
+        if (!ngx_exiting && ngx_http_spaces_monotonic() < move->until) {
             ngx_add_timer(&move->timer, NGX_HTTP_SPACES_MOVE_PACE);
             return;
         }

@@ -41,6 +41,7 @@ struct ngx_http_spaces_reconcile_s {
                                                   was done last; 0: never */
     ngx_uint_t                     waiting;    /* for so many answers */
     ngx_uint_t                     broken;     /* Redis went away meanwhile */
+    ngx_uint_t                     again;      /* some could not be settled */
 
     ngx_uint_t                     nseen;
     ngx_http_spaces_seen_t         seen[NGX_HTTP_SPACES_RECONCILE_BATCH];
@@ -196,6 +197,7 @@ static void
 ngx_http_spaces_reconcile_begin(ngx_http_spaces_reconcile_t *rec)
 {
     rec->broken = 0;
+    rec->again = 0;
     rec->through = 0;
     rec->available = 0;
     rec->held = 0;
@@ -618,6 +620,9 @@ ngx_http_spaces_reconcile_settle(ngx_http_spaces_reconcile_t *rec)
                                  ngx_http_spaces_reconcile_moved, rec))
         {
             rec->waiting++;
+
+        } else {
+            rec->again = 1;
         }
     }
 
@@ -633,6 +638,9 @@ ngx_http_spaces_reconcile_moved(void *data, ngx_int_t rc,
 
     if (rc == NGX_OK) {
         rec->settled++;
+
+    } else if (rc == NGX_BUSY) {
+        rec->again = 1;
     }
 
     if (--rec->waiting) {
@@ -819,6 +827,13 @@ ngx_http_spaces_reconcile_end(ngx_http_spaces_reconcile_t *rec)
 
     smcf = rec->smcf;
     rec->step = ngx_http_spaces_reconcile_idle;
+
+    if (rec->again) {
+
+        /* they were being moved, for long: all of it once more */
+
+        rec->generation = 0;
+    }
 
     ngx_http_spaces_metrics_stored(rec->available, rec->available_bytes,
                                    rec->held, rec->held_bytes);

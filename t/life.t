@@ -626,6 +626,42 @@ subtest 'a Redis that is older than a hold' => sub {
     $s->stop;
 };
 
+subtest 'Redis is emptied while much is moved' => sub {
+    my $s = Test::Spaces->new(workers => 1)->start;
+    my $space = recorded($s);
+    $s->stop_nginx;
+
+    # many more like it, in one folder
+    my $xx = substr $space->{id}, 0, 2;
+    my $dir = "$s->{dir}/spaces/recordings/$xx";
+    my $document = decode_json(Test::Spaces::slurp("$dir/$space->{id}.json"));
+    my @ids = map { $xx . sprintf('%018d', $_) =~ tr/0-9/a-j/r } 1 .. 160;
+    for (@ids) {
+        Test::Spaces::spurt("$dir/$_.json", Mojo::JSON::encode_json(
+            { %$document, id => $_ }));
+        Test::Spaces::spurt("$dir/$_.opus", $audio);
+    }
+    system('chown', '-R', 'nobody', $dir) if $> == 0;
+    $s->start_nginx;
+    my $missing = sub {
+        return scalar grep { !$s->redis('EXISTS', "spaces:space:{$_}") } @ids;
+    };
+    ok(until_ok(sub { $missing->() == 0 }), 'all are there');
+    ok(until_ok(sub { $s->redis('EXISTS', 'spaces:node:here') }), 'at rest');
+
+    for (@ids[0 .. 99]) {
+        $s->redis('HSET', "spaces:space:{$_}", 'expires_at', 1000);
+        $s->redis('ZADD', 'spaces:due:here', 1, $_);
+    }
+    ok(until_ok(sub { my @held = glob "$s->{dir}/spaces/held/*.json" }),
+       'some expire');
+    flush($s);
+    @ids = @ids[100 .. 159];
+    ok(until_ok(sub { $missing->() == 0 }), 'all come back')
+        or diag($missing->() . ' are missing');
+    $s->stop;
+};
+
 # a second nginx with a disk of its own, at the same Redis
 sub other_node {
     my ($s, %http) = @_;
