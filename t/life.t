@@ -167,6 +167,32 @@ subtest 'a transfer is cut' => sub {
     $s->stop;
 };
 
+subtest 'who is in the past of what is deleted' => sub {
+    my $s = Test::Spaces->new(workers => 1, small => 1)->start;
+    my $space = $s->create(record => true);
+    my $id = $space->{id};
+    my $host = $s->begin_ingest($space);
+    # CELT in stereo, as fat as can be
+    my @fat = map { chr(0xfc) . chr(1 + $_ % 250) x 1200 } 1 .. 300;
+    Test::Spaces::chunk($host, build(packets => \@fat, no_eos => 1));
+    ok(until_ok(sub {
+        (-s "$s->{dir}/spaces/live/$id.opus" // 0) > 250_000
+    }), 'live for a while');
+    my $socket = IO::Socket::INET->new(
+        PeerAddr => "127.0.0.1:$s->{small_port}");
+    print $socket "GET /spaces/$id/live?from=start HTTP/1.1\r\n",
+                  "Host: localhost\r\n\r\n";
+    sysread $socket, my $some, 1000;
+    like($some, qr/^HTTP\/1.1 200 /, 'somebody begins at the start');
+    is(delete_it($s, $space)->code, 200, 'deleted');
+    ok(until_ok(sub { $s->error_log =~ /may hear space $id no more/ }),
+       'it is noticed');
+    my $length = -s "$s->{dir}/spaces/held/$id.opus";
+    cmp_ok(length Test::Spaces::read_all($socket, 20), '<', $length - 20_000,
+           'they do not hear it to its end');
+    $s->stop;
+};
+
 subtest 'review' => sub {
     my $s = Test::Spaces->new(workers => 2, http => {
         spaces_moderator => '$cookie_moderator',
