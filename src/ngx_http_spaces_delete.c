@@ -42,10 +42,7 @@ ngx_http_spaces_delete(ngx_http_request_t *r)
         return ngx_http_spaces_delete_forget(r);
     }
 
-    if (ctx->space->node.len != smcf->node.len
-        || ngx_strncmp(ctx->space->node.data, smcf->node.data, smcf->node.len)
-           != 0)
-    {
+    if (!ngx_http_spaces_store_is_here(smcf, ctx->space)) {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
                                        "the Space is on node \"%V\", delete "
                                        "it there", &ctx->space->node);

@@ -174,10 +174,7 @@ ngx_http_spaces_ingest_admit(ngx_http_request_t *r)
     }
 
     if (ctx->space->state == NGX_HTTP_SPACES_LIVE && !ctx->in_room
-        && (ctx->space->node.len != smcf->node.len
-            || ngx_strncmp(ctx->space->node.data, smcf->node.data,
-                           smcf->node.len)
-               != 0))
+        && !ngx_http_spaces_store_is_here(smcf, ctx->space))
     {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
                                        "the Space is live on node \"%V\", "

@@ -773,7 +773,9 @@ ngx_http_spaces_live_check(ngx_http_spaces_listener_t *listener, int64_t now)
         ngx_http_spaces_websocket_check(live->ws, now);
     }
 
-    if (live->guarded && !live->asking) {
+    /* who is in the past reads a file that may be deleted meanwhile */
+
+    if ((live->guarded || listener->catching_up) && !live->asking) {
         ngx_http_spaces_live_ask(live);
     }
 }
@@ -823,7 +825,11 @@ ngx_http_spaces_live_asked(ngx_http_request_t *r)
 
     live->asking = 0;
 
-    if (!live->done && ctx->space && !ngx_http_spaces_may_hear(ctx)) {
+    if (!live->done && ctx->space
+        && (!ngx_http_spaces_may_hear(ctx)
+            || (live->listener.catching_up
+                && ngx_http_spaces_is_held(ctx->space))))
+    {
 
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "a listener may hear space %V no more", &ctx->id);

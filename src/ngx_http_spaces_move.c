@@ -66,6 +66,7 @@ static void ngx_http_spaces_hold_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_extend_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_amend_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_purge_task(void *data, ngx_log_t *log);
+static void ngx_http_spaces_purge_due_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_settle_task(void *data, ngx_log_t *log);
 
 static void ngx_http_spaces_settle_held(ngx_http_spaces_move_t *move);
@@ -89,6 +90,7 @@ static void (*ngx_http_spaces_move_tasks[])(void *data, ngx_log_t *log) = {
     ngx_http_spaces_extend_task,
     ngx_http_spaces_amend_task,
     ngx_http_spaces_purge_task,
+    ngx_http_spaces_purge_due_task,
     ngx_http_spaces_settle_task
 };
 
@@ -194,9 +196,7 @@ ngx_http_spaces_move_claim(ngx_event_t *ev)
                                    recording)
         != NGX_OK)
     {
-        if (move->kind != ngx_http_spaces_move_settle && !ngx_exiting
-            && ngx_http_spaces_monotonic() < move->until)
-        {
+        if (!ngx_exiting && ngx_http_spaces_monotonic() < move->until) {
             ngx_add_timer(&move->timer, NGX_HTTP_SPACES_MOVE_PACE);
             return;
         }
@@ -297,6 +297,17 @@ ngx_http_spaces_move_done(ngx_event_t *ev)
         return;
     }
 
+    if (move->kind == ngx_http_spaces_move_purge_due) {
+
+        if (move->size) {
+            move->kind = ngx_http_spaces_move_settle;
+            move->action.len = 0;
+
+        } else {
+            move->kind = ngx_http_spaces_move_purge;
+        }
+    }
+
     if (move->purged) {
         ngx_str_set(&move->action, "purge");
         ngx_str_set(&move->by, "reaper");
@@ -334,10 +345,15 @@ ngx_http_spaces_move_settled(ngx_http_spaces_move_t *move)
     }
 
     if (move->known && move->known->recording == space->recording
-        && move->known->hold_until == space->hold_until)
+        && move->known->hold_until == space->hold_until
+        && ngx_http_spaces_store_is_here(move->smcf, move->known))
     {
         return NGX_DECLINED;
     }
+
+    /* the name that it was written under may have been another */
+
+    space->node = move->smcf->node;
 
     if (move->known) {
         space->replays = move->known->replays;
@@ -560,6 +576,40 @@ ngx_http_spaces_purge_task(void *data, ngx_log_t *log)
 }
 
 
+/* Redis may be older than the day that a moderator has set since */
+
+static void
+ngx_http_spaces_purge_due_task(void *data, ngx_log_t *log)
+{
+    ngx_http_spaces_move_t  *move = data;
+
+    ngx_str_t                document;
+    ngx_http_spaces_space_t *space;
+
+    if (ngx_http_spaces_is_there(move->paths.held_json)) {
+
+        ngx_http_spaces_move_read(move, move->paths.held_json);
+
+        if (move->failed) {
+            return;
+        }
+
+        document.data = move->buffer;
+        document.len = move->size;
+
+        space = ngx_http_spaces_space_parse(&document, move->pool);
+
+        if (space && space->hold_until > ngx_http_spaces_now()) {
+            return;
+        }
+
+        move->size = 0;
+    }
+
+    ngx_http_spaces_purge_task(data, log);
+}
+
+
 /*
  * A decision is on the disk before it is carried out: a description in held/
  * says that the audio belongs there.
@@ -595,15 +645,22 @@ ngx_http_spaces_settle_task(void *data, ngx_log_t *log)
 
     (void) unlink(paths->recording_json);
 
-    if (move->known && ngx_http_spaces_is_held(move->known)) {
+    /* what another node has it need not have here */
+
+    if (move->known == NULL
+        || !ngx_http_spaces_store_is_here(move->smcf, move->known))
+    {
+        move->rc = NGX_DECLINED;
+        return;
+    }
+
+    if (ngx_http_spaces_is_held(move->known)) {
         move->space = move->known;
         move->purged = 1;
         return;
     }
 
-    if (move->known == NULL
-        || move->known->recording != NGX_HTTP_SPACES_AVAILABLE)
-    {
+    if (move->known->recording != NGX_HTTP_SPACES_AVAILABLE) {
         move->rc = NGX_DECLINED;
         return;
     }

@@ -62,6 +62,8 @@ static void ngx_http_spaces_reaper_purged(void *data, ngx_int_t rc,
 static void ngx_http_spaces_reaper_saved(void *data, ngx_uint_t ok);
 static void ngx_http_spaces_reaper_forget(ngx_http_spaces_due_t *due);
 static void ngx_http_spaces_reaper_forgotten(void *data, redisReply *reply);
+static void ngx_http_spaces_reaper_leave(ngx_http_spaces_due_t *due);
+static void ngx_http_spaces_reaper_left(void *data, redisReply *reply);
 static void ngx_http_spaces_reaper_again(ngx_http_spaces_due_t *due);
 static void ngx_http_spaces_reaper_put_off(void *data, redisReply *reply);
 static void ngx_http_spaces_reaper_close(ngx_http_spaces_due_t *due);
@@ -345,6 +347,11 @@ ngx_http_spaces_reaper_decide(ngx_http_spaces_due_t *due)
         return;
     }
 
+    if (!ngx_http_spaces_store_is_here(due->reaper->smcf, space)) {
+        ngx_http_spaces_reaper_leave(due);
+        return;
+    }
+
     if (space->state == NGX_HTTP_SPACES_LIVE) {
         ngx_http_spaces_reaper_end(due);
         return;
@@ -457,9 +464,9 @@ ngx_http_spaces_reaper_held(void *data, ngx_int_t rc,
 static void
 ngx_http_spaces_reaper_purge(ngx_http_spaces_due_t *due)
 {
-    if (ngx_http_spaces_move(due->reaper->smcf, ngx_http_spaces_move_purge,
-                             due->space, "purge",
-                             &ngx_http_spaces_reaper_name,
+    if (ngx_http_spaces_move(due->reaper->smcf,
+                             ngx_http_spaces_move_purge_due, due->space,
+                             "purge", &ngx_http_spaces_reaper_name,
                              ngx_http_spaces_reaper_purged, due)
         == NULL)
     {
@@ -522,6 +529,44 @@ ngx_http_spaces_reaper_forgotten(void *data, redisReply *reply)
     ngx_http_spaces_due_t  *due = data;
 
     ngx_http_spaces_store_changed(due->reaper->smcf, &due->id);
+
+    if (reply) {
+        due->reaper->done++;
+    }
+
+    ngx_http_spaces_reaper_close(due);
+}
+
+
+/* it was created here, and has begun on another node: it is due there */
+
+static void
+ngx_http_spaces_reaper_leave(ngx_http_spaces_due_t *due)
+{
+    ngx_str_t                     argv[3];
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    smcf = due->reaper->smcf;
+
+    ngx_str_set(&argv[0], "ZREM");
+    argv[1] = ngx_http_spaces_redis_key(smcf, due->pool, "due:%V",
+                                        &smcf->node);
+    argv[2] = due->id;
+
+    if (argv[1].data == NULL
+        || ngx_http_spaces_redis_command(smcf->redis, 3, argv,
+                                         ngx_http_spaces_reaper_left, due)
+           == NULL)
+    {
+        ngx_http_spaces_reaper_close(due);
+    }
+}
+
+
+static void
+ngx_http_spaces_reaper_left(void *data, redisReply *reply)
+{
+    ngx_http_spaces_due_t  *due = data;
 
     if (reply) {
         due->reaper->done++;

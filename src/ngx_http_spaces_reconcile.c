@@ -41,6 +41,7 @@ struct ngx_http_spaces_reconcile_s {
                                                   was done last; 0: never */
     ngx_uint_t                     waiting;    /* for so many answers */
     ngx_uint_t                     broken;     /* Redis went away meanwhile */
+    ngx_uint_t                     again;      /* some could not be settled */
 
     ngx_uint_t                     nseen;
     ngx_http_spaces_seen_t         seen[NGX_HTTP_SPACES_RECONCILE_BATCH];
@@ -81,6 +82,8 @@ static void ngx_http_spaces_reconcile_entry(ngx_http_spaces_reconcile_t *rec,
     char *name);
 static void ngx_http_spaces_reconcile_was_read(ngx_event_t *ev);
 static void ngx_http_spaces_reconcile_known(void *data, redisReply *reply);
+static ngx_int_t ngx_http_spaces_reconcile_recording(
+    ngx_http_spaces_reconcile_t *rec, redisReply *reply, ngx_uint_t *here);
 static void ngx_http_spaces_reconcile_answered(
     ngx_http_spaces_reconcile_t *rec);
 static void ngx_http_spaces_reconcile_settle(ngx_http_spaces_reconcile_t *rec);
@@ -194,6 +197,7 @@ static void
 ngx_http_spaces_reconcile_begin(ngx_http_spaces_reconcile_t *rec)
 {
     rec->broken = 0;
+    rec->again = 0;
     rec->through = 0;
     rec->available = 0;
     rec->held = 0;
@@ -452,7 +456,7 @@ ngx_http_spaces_reconcile_entry(ngx_http_spaces_reconcile_t *rec, char *name)
 static void
 ngx_http_spaces_reconcile_was_read(ngx_event_t *ev)
 {
-    ngx_str_t                     argv[3], id;
+    ngx_str_t                     argv[4], id;
     ngx_uint_t                    i;
     ngx_pool_t                   *pool;
     ngx_http_spaces_reconcile_t  *rec = ev->data;
@@ -475,8 +479,9 @@ ngx_http_spaces_reconcile_was_read(ngx_event_t *ev)
         return;
     }
 
-    ngx_str_set(&argv[0], "HGET");
+    ngx_str_set(&argv[0], "HMGET");
     ngx_str_set(&argv[2], "recording");
+    ngx_str_set(&argv[3], "node");
 
     rec->waiting = 1;
 
@@ -487,7 +492,7 @@ ngx_http_spaces_reconcile_was_read(ngx_event_t *ev)
         argv[1] = ngx_http_spaces_space_key(rec->smcf, pool, &id);
 
         if (argv[1].data == NULL
-            || ngx_http_spaces_redis_command(rec->smcf->redis, 3, argv,
+            || ngx_http_spaces_redis_command(rec->smcf->redis, 4, argv,
                                              ngx_http_spaces_reconcile_known,
                                              &rec->seen[i])
                == NULL)
@@ -509,22 +514,15 @@ static void
 ngx_http_spaces_reconcile_known(void *data, redisReply *reply)
 {
     ngx_int_t                     recording;
-    ngx_str_t                     value;
+    ngx_uint_t                    here;
     ngx_http_spaces_seen_t       *seen = data;
     ngx_http_spaces_reconcile_t  *rec;
 
     rec = seen->rec;
-    recording = NGX_HTTP_SPACES_NONE;
+    recording = ngx_http_spaces_reconcile_recording(rec, reply, &here);
 
     if (reply == NULL) {
         rec->broken = 1;
-
-    } else if (reply->type == REDIS_REPLY_STRING) {
-        value.data = (u_char *) reply->str;
-        value.len = reply->len;
-
-        recording = ngx_http_spaces_name_index(ngx_http_spaces_recordings,
-                                               &value);
     }
 
     if (rec->step == ngx_http_spaces_reconcile_due) {
@@ -532,15 +530,50 @@ ngx_http_spaces_reconcile_known(void *data, redisReply *reply)
         /* what is to be looked for on the disk */
 
         seen->held = (recording > NGX_HTTP_SPACES_AVAILABLE);
-        seen->odd = (recording >= NGX_HTTP_SPACES_AVAILABLE);
+        seen->odd = (here && recording >= NGX_HTTP_SPACES_AVAILABLE);
 
-    } else if (seen->held ? recording <= NGX_HTTP_SPACES_AVAILABLE
-                          : recording != NGX_HTTP_SPACES_AVAILABLE)
+    } else if (!here
+               || (seen->held ? recording <= NGX_HTTP_SPACES_AVAILABLE
+                              : recording != NGX_HTTP_SPACES_AVAILABLE))
     {
         seen->odd = 1;
     }
 
     ngx_http_spaces_reconcile_answered(rec);
+}
+
+
+/* what HMGET says of it, and whether it is this node's */
+
+static ngx_int_t
+ngx_http_spaces_reconcile_recording(ngx_http_spaces_reconcile_t *rec,
+    redisReply *reply, ngx_uint_t *here)
+{
+    ngx_str_t                 value;
+    redisReply              **e;
+    ngx_http_spaces_space_t   space;
+
+    *here = 0;
+
+    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY
+        || reply->elements != 2
+        || reply->element[0]->type != REDIS_REPLY_STRING
+        || reply->element[1]->type != REDIS_REPLY_STRING)
+    {
+        return NGX_HTTP_SPACES_NONE;
+    }
+
+    e = reply->element;
+
+    value.data = (u_char *) e[0]->str;
+    value.len = e[0]->len;
+
+    space.node.data = (u_char *) e[1]->str;
+    space.node.len = e[1]->len;
+
+    *here = ngx_http_spaces_store_is_here(rec->smcf, &space);
+
+    return ngx_http_spaces_name_index(ngx_http_spaces_recordings, &value);
 }
 
 
@@ -587,6 +620,9 @@ ngx_http_spaces_reconcile_settle(ngx_http_spaces_reconcile_t *rec)
                                  ngx_http_spaces_reconcile_moved, rec))
         {
             rec->waiting++;
+
+        } else {
+            rec->again = 1;
         }
     }
 
@@ -602,6 +638,9 @@ ngx_http_spaces_reconcile_moved(void *data, ngx_int_t rc,
 
     if (rc == NGX_OK) {
         rec->settled++;
+
+    } else if (rc == NGX_BUSY) {
+        rec->again = 1;
     }
 
     if (--rec->waiting) {
@@ -664,7 +703,7 @@ static void
 ngx_http_spaces_reconcile_scanned(void *data, redisReply *reply)
 {
     size_t                        i;
-    ngx_str_t                     argv[3], id;
+    ngx_str_t                     argv[4], id;
     ngx_pool_t                   *pool;
     redisReply                   *list, *cursor;
     ngx_http_spaces_seen_t       *seen;
@@ -688,8 +727,9 @@ ngx_http_spaces_reconcile_scanned(void *data, redisReply *reply)
     rec->cursor_len = cursor->len;
     ngx_memcpy(rec->cursor, cursor->str, cursor->len);
 
-    ngx_str_set(&argv[0], "HGET");
+    ngx_str_set(&argv[0], "HMGET");
     ngx_str_set(&argv[2], "recording");
+    ngx_str_set(&argv[3], "node");
 
     rec->waiting = 1;
 
@@ -717,7 +757,7 @@ ngx_http_spaces_reconcile_scanned(void *data, redisReply *reply)
         argv[1] = ngx_http_spaces_space_key(rec->smcf, pool, &id);
 
         if (argv[1].data == NULL
-            || ngx_http_spaces_redis_command(rec->smcf->redis, 3, argv,
+            || ngx_http_spaces_redis_command(rec->smcf->redis, 4, argv,
                                              ngx_http_spaces_reconcile_known,
                                              seen)
                == NULL)
@@ -787,6 +827,13 @@ ngx_http_spaces_reconcile_end(ngx_http_spaces_reconcile_t *rec)
 
     smcf = rec->smcf;
     rec->step = ngx_http_spaces_reconcile_idle;
+
+    if (rec->again) {
+
+        /* they were being moved, for long: all of it once more */
+
+        rec->generation = 0;
+    }
 
     ngx_http_spaces_metrics_stored(rec->available, rec->available_bytes,
                                    rec->held, rec->held_bytes);

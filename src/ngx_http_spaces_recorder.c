@@ -41,6 +41,7 @@ typedef struct {
     char                          *live_json;
     char                          *recording;
     char                          *recording_json;
+    char                          *held_json;
 
     size_t                         document_len;
     u_char                         document[NGX_HTTP_SPACES_DOCUMENT];
@@ -145,9 +146,11 @@ ngx_http_spaces_recorder_open(ngx_http_spaces_main_conf_t *smcf,
                                                            ".opus", pool).data;
     t->recording_json = (char *) ngx_http_spaces_recording_path(&smcf->path,
                                                    &id, ".json", pool).data;
+    t->held_json = (char *) ngx_http_spaces_held_path(&smcf->path, &id,
+                                                      ".json", pool).data;
 
     if (t->live == NULL || t->live_json == NULL || t->recording == NULL
-        || t->recording_json == NULL)
+        || t->recording_json == NULL || t->held_json == NULL)
     {
         goto failed;
     }
@@ -476,7 +479,11 @@ ngx_http_spaces_recorder_open_task(void *data, ngx_log_t *log)
             *slash = '/';
         }
 
-        if (access(t->recording, F_OK) == 0) {
+        /* a Redis that is older than the disk has told of an earlier life */
+
+        if (access(t->recording, F_OK) == 0
+            || access(t->held_json, F_OK) == 0)
+        {
             ngx_set_errno(NGX_EEXIST);
             ngx_http_spaces_recorder_error(t, "a second recording of a Space");
             return;

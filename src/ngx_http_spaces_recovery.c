@@ -708,8 +708,7 @@ ngx_http_spaces_recovery_live_space(void *data, redisReply *reply)
     space = ngx_http_spaces_store_space(reply, pool);
 
     if (space == NULL || space->state != NGX_HTTP_SPACES_LIVE
-        || space->node.len != smcf->node.len
-        || ngx_strncmp(space->node.data, smcf->node.data, smcf->node.len) != 0)
+        || !ngx_http_spaces_store_is_here(smcf, space))
     {
         goto done;
     }

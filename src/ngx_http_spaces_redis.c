@@ -49,6 +49,7 @@ struct ngx_http_spaces_redis_s {
     ngx_event_t                      timeout;      /* of the oldest */
     ngx_uint_t                       generation;   /* of its connection */
     unsigned                         closing:1;
+    unsigned                         demoted:1;    /* it is a replica now */
 };
 
 
@@ -73,6 +74,10 @@ static void ngx_http_spaces_redis_on_message(redisAsyncContext *ac,
     void *reply, void *data);
 static void ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *reply,
     void *data);
+static void ngx_http_spaces_redis_on_queued(redisAsyncContext *ac,
+    void *reply, void *data);
+static void ngx_http_spaces_redis_refused(ngx_http_spaces_redis_t *redis,
+    redisReply *reply);
 static void ngx_http_spaces_redis_lost(ngx_http_spaces_redis_link_t *link,
     const char *why);
 
@@ -391,9 +396,16 @@ ngx_http_spaces_redis_send(ngx_http_spaces_redis_t *redis, ngx_uint_t argc,
         lens[i] = argv[i].len;
     }
 
-    rc = redisAsyncCommandArgv(redis->commands.ac,
-                               op ? ngx_http_spaces_redis_on_reply : NULL, op,
-                               (int) argc, args, lens);
+    if (op) {
+        rc = redisAsyncCommandArgv(redis->commands.ac,
+                                   ngx_http_spaces_redis_on_reply, op,
+                                   (int) argc, args, lens);
+
+    } else {
+        rc = redisAsyncCommandArgv(redis->commands.ac,
+                                   ngx_http_spaces_redis_on_queued, redis,
+                                   (int) argc, args, lens);
+    }
 
     ngx_free(args);
 
@@ -461,53 +473,93 @@ ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *r, void *data)
     redisReply                  *reply = r;
     ngx_http_spaces_redis_op_t  *op = data;
 
-    ngx_uint_t                   demoted;
+    size_t                       i;
     ngx_http_spaces_redis_t     *redis;
 
-    ngx_queue_remove(&op->queue);
+    redis = op->redis;
 
-    demoted = 0;
+    ngx_queue_remove(&op->queue);
 
     if (reply) {
         ngx_http_spaces_metrics_observe(ngx_http_spaces_histogram_redis,
                                 ngx_http_spaces_metrics_clock() - op->began);
 
-    } else if (!op->redis->closing) {
+    } else if (!redis->closing) {
         ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_unanswered,
                                     1);
     }
 
     if (reply && reply->type == REDIS_REPLY_ERROR) {
-        ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                                 "redis %V refused a command: %*s",
-                                 &op->redis->smcf->redis_conf.name,
-                                 (size_t) ngx_min(reply->len, 200), reply->str);
-        ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_refused, 1);
 
-        /* the name may lead to the one that took over by now */
+        /* of a transaction that is discarded the reason has come before */
 
-        demoted = (ngx_strncmp(reply->str, "READONLY", 8) == 0);
+        if (ngx_strncmp(reply->str, "EXECABORT", 9) != 0) {
+            ngx_http_spaces_redis_refused(redis, reply);
+        }
+
         reply = NULL;
     }
 
-    if (!op->redis->closing) {
-        ngx_http_spaces_redis_time(op->redis);
+    if (reply && reply->type == REDIS_REPLY_ARRAY) {
+
+        /* a command of a transaction that failed when the rest was done */
+
+        for (i = 0; i < reply->elements; i++) {
+
+            if (reply->element[i]->type == REDIS_REPLY_ERROR) {
+                ngx_http_spaces_redis_refused(redis, reply->element[i]);
+            }
+        }
+    }
+
+    if (!redis->closing) {
+        ngx_http_spaces_redis_time(redis);
     }
 
     if (op->handler) {
         op->handler(op->data, reply);
     }
 
-    redis = op->redis;
-
     ngx_free(op);
 
-    if (demoted && redis->commands.ac == ac
+    /* the name may lead to the one that took over by now */
+
+    if (redis->demoted && redis->commands.ac == ac
         && ngx_current_msec - redis->commands.attempted
            > NGX_HTTP_SPACES_REDIS_MAX_PAUSE)
     {
         ngx_http_spaces_redis_lost(&redis->commands,
                                    "it is a replica now, that takes no word");
+    }
+}
+
+
+/* in a transaction every command is taken or refused before all are done */
+
+static void
+ngx_http_spaces_redis_on_queued(redisAsyncContext *ac, void *r, void *data)
+{
+    redisReply               *reply = r;
+    ngx_http_spaces_redis_t  *redis = data;
+
+    if (reply && reply->type == REDIS_REPLY_ERROR) {
+        ngx_http_spaces_redis_refused(redis, reply);
+    }
+}
+
+
+static void
+ngx_http_spaces_redis_refused(ngx_http_spaces_redis_t *redis,
+    redisReply *reply)
+{
+    ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                              "redis %V refused a command: %*s",
+                              &redis->smcf->redis_conf.name,
+                              (size_t) ngx_min(reply->len, 200), reply->str);
+    ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_refused, 1);
+
+    if (ngx_strncmp(reply->str, "READONLY", 8) == 0) {
+        redis->demoted = 1;
     }
 }
 
@@ -522,6 +574,10 @@ ngx_http_spaces_redis_connect(ngx_http_spaces_redis_link_t *link)
 
     link->connected = 0;
     link->attempted = ngx_current_msec;
+
+    if (link == &link->redis->commands) {
+        link->redis->demoted = 0;
+    }
 
     ac = conf->port ? redisAsyncConnect((char *) conf->host.data, conf->port)
                     : redisAsyncConnectUnix((char *) conf->host.data);
@@ -694,7 +750,7 @@ ngx_http_spaces_redis_on_greet(redisAsyncContext *ac, void *r, void *data)
         return;
     }
 
-    if (ngx_strcmp(reply->str, "PONG") == 0 && !link->connected) {
+    if (reply->str && ngx_strcmp(reply->str, "PONG") == 0 && !link->connected) {
         level = link->complained ? NGX_LOG_NOTICE : NGX_LOG_INFO;
 
         ngx_log_error(level, ngx_cycle->log, 0, "redis %V is connected",

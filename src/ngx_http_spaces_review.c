@@ -16,19 +16,18 @@ static ngx_int_t ngx_http_spaces_review_moderator(ngx_http_request_t *r,
     ngx_str_t *name);
 static ngx_int_t ngx_http_spaces_review_require(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_review_audit(ngx_http_request_t *r,
-    const char *action, ngx_http_spaces_reply_pt reply);
-static ngx_int_t ngx_http_spaces_review_listed(ngx_http_request_t *r,
+    const char *action, ngx_http_spaces_step_pt step);
+static ngx_int_t ngx_http_spaces_review_audited(ngx_http_request_t *r,
     redisReply *reply);
-static ngx_int_t ngx_http_spaces_review_read(ngx_http_request_t *r,
-    redisReply *reply);
+static ngx_int_t ngx_http_spaces_review_listed(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_review_read(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_review_patch(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_review_extended(ngx_http_request_t *r,
     ngx_http_spaces_space_t *space);
 static ngx_int_t ngx_http_spaces_review_purge(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_review_purged(ngx_http_request_t *r,
     ngx_http_spaces_space_t *space);
-static ngx_int_t ngx_http_spaces_review_listen(ngx_http_request_t *r,
-    redisReply *reply);
+static ngx_int_t ngx_http_spaces_review_listen(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_spaces_review_allowed(ngx_http_request_t *r);
 
 
@@ -101,10 +100,7 @@ ngx_http_spaces_review_require(ngx_http_request_t *r)
                                        "for review");
     }
 
-    if (ctx->space->node.len != smcf->node.len
-        || ngx_strncmp(ctx->space->node.data, smcf->node.data, smcf->node.len)
-           != 0)
-    {
+    if (!ngx_http_spaces_store_is_here(smcf, ctx->space)) {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
                                        "the recording is held on node \"%V\", "
                                        "ask there", &ctx->space->node);
@@ -118,7 +114,7 @@ ngx_http_spaces_review_require(ngx_http_request_t *r)
 
 static ngx_int_t
 ngx_http_spaces_review_audit(ngx_http_request_t *r, const char *action,
-    ngx_http_spaces_reply_pt reply)
+    ngx_http_spaces_step_pt step)
 {
     ngx_str_t                     name, by;
     ngx_array_t                  *commands;
@@ -148,7 +144,31 @@ ngx_http_spaces_review_audit(ngx_http_request_t *r, const char *action,
         return NGX_ERROR;
     }
 
-    return ngx_http_spaces_request_transaction(r, commands, reply);
+    ctx->step = step;
+
+    return ngx_http_spaces_request_transaction(r, commands,
+                                               ngx_http_spaces_review_audited);
+}
+
+
+/* its place in the audit, or why it has none */
+
+static ngx_int_t
+ngx_http_spaces_review_audited(ngx_http_request_t *r, redisReply *reply)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 1
+        || reply->element[0]->type != REDIS_REPLY_STRING)
+    {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_REDIS,
+                                       "this access can't be written down: "
+                                       "the operator's log says more");
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    return ctx->step(r);
 }
 
 
@@ -169,7 +189,7 @@ ngx_http_spaces_review_list(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_spaces_review_listed(ngx_http_request_t *r, redisReply *reply)
+ngx_http_spaces_review_listed(ngx_http_request_t *r)
 {
     return ngx_http_spaces_timeline(r, 1);
 }
@@ -200,7 +220,7 @@ ngx_http_spaces_review(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_spaces_review_read(ngx_http_request_t *r, redisReply *reply)
+ngx_http_spaces_review_read(ngx_http_request_t *r)
 {
     ngx_http_spaces_ctx_t  *ctx;
 
@@ -327,7 +347,7 @@ ngx_http_spaces_review_audio(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_spaces_review_listen(ngx_http_request_t *r, redisReply *reply)
+ngx_http_spaces_review_listen(ngx_http_request_t *r)
 {
     ngx_str_t                     path;
     ngx_http_spaces_ctx_t        *ctx;

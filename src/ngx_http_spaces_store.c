@@ -872,6 +872,16 @@ ngx_http_spaces_store_held(ngx_http_spaces_main_conf_t *smcf,
 
 
 ngx_uint_t
+ngx_http_spaces_store_is_here(ngx_http_spaces_main_conf_t *smcf,
+    ngx_http_spaces_space_t *space)
+{
+    return space->node.len == smcf->node.len
+           && ngx_strncmp(space->node.data, smcf->node.data, smcf->node.len)
+              == 0;
+}
+
+
+ngx_uint_t
 ngx_http_spaces_store_is_listed(ngx_http_spaces_space_t *space)
 {
     return space->visibility != NGX_HTTP_SPACES_UNLISTED

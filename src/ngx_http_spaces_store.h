@@ -59,6 +59,10 @@ ngx_int_t ngx_http_spaces_store_add_space(ngx_http_spaces_main_conf_t *smcf,
 ngx_int_t ngx_http_spaces_store_add_labels(ngx_http_spaces_main_conf_t *smcf,
     ngx_array_t *commands, ngx_http_spaces_space_t *space, ngx_uint_t in);
 
+/* whether its room and its files are this node's, and nobody else's */
+ngx_uint_t ngx_http_spaces_store_is_here(ngx_http_spaces_main_conf_t *smcf,
+    ngx_http_spaces_space_t *space);
+
 /* whether the timeline shows it */
 ngx_uint_t ngx_http_spaces_store_is_listed(ngx_http_spaces_space_t *space);
 

@@ -14,12 +14,14 @@
 struct ngx_http_spaces_transfers_s {
     ngx_http_spaces_main_conf_t  *smcf;
     ngx_queue_t                   queue;
+    ngx_queue_t                  *next;      /* transfer to be looked at */
     ngx_atomic_uint_t             change;    /* of any Space, looked at */
 };
 
 
 typedef struct {
     ngx_queue_t                   queue;
+    ngx_http_spaces_transfers_t  *transfers;
     ngx_http_request_t           *request;
     ngx_http_spaces_allowed_pt    allowed;
     ngx_atomic_t                 *counter;   /* of changes of its Space */
@@ -30,6 +32,8 @@ typedef struct {
 static void ngx_http_spaces_transfer_leave(void *data);
 static ngx_uint_t ngx_http_spaces_transfers_tick(void *data, int64_t now);
 static void ngx_http_spaces_transfer_check(
+    ngx_http_spaces_transfer_t *transfer);
+static void ngx_http_spaces_transfer_check_later(
     ngx_http_spaces_transfer_t *transfer);
 static ngx_int_t ngx_http_spaces_transfer_checked(ngx_http_request_t *r);
 
@@ -75,10 +79,14 @@ ngx_http_spaces_transfer_watch(ngx_http_request_t *r,
 
     transfer = cln->data;
 
+    transfer->transfers = smcf->transfers;
     transfer->request = r;
     transfer->allowed = allowed;
     transfer->counter = ngx_http_spaces_zone_change(smcf->zone, &ctx->id);
-    transfer->change = *transfer->counter;
+
+    /* since it was allowed something may have changed already */
+
+    ngx_http_spaces_transfer_check_later(transfer);
 
     ngx_queue_insert_tail(&smcf->transfers->queue, &transfer->queue);
 
@@ -94,6 +102,10 @@ static void
 ngx_http_spaces_transfer_leave(void *data)
 {
     ngx_http_spaces_transfer_t  *transfer = data;
+
+    if (transfer->transfers->next == &transfer->queue) {
+        transfer->transfers->next = ngx_queue_next(&transfer->queue);
+    }
 
     ngx_queue_remove(&transfer->queue);
 }
@@ -118,16 +130,19 @@ ngx_http_spaces_transfers_tick(void *data, int64_t now)
 
     for (q = ngx_queue_head(&transfers->queue);
          q != ngx_queue_sentinel(&transfers->queue);
-         /* void */ )
+         q = transfers->next)
     {
+        transfers->next = ngx_queue_next(q);
+
         transfer = ngx_queue_data(q, ngx_http_spaces_transfer_t, queue);
-        q = ngx_queue_next(q);
 
         if (*transfer->counter != transfer->change) {
             transfer->change = *transfer->counter;
             ngx_http_spaces_transfer_check(transfer);
         }
     }
+
+    transfers->next = NULL;
 
     return 0;
 }
@@ -148,9 +163,9 @@ ngx_http_spaces_transfer_check(ngx_http_spaces_transfer_t *transfer)
 
     if (ctx->op) {
 
-        /* it is being asked already, what changed since is seen next time */
+        /* it is being asked already, for what was before */
 
-        transfer->change--;
+        ngx_http_spaces_transfer_check_later(transfer);
         return;
     }
 
@@ -165,6 +180,16 @@ ngx_http_spaces_transfer_check(ngx_http_spaces_transfer_t *transfer)
     }
 
     ngx_http_run_posted_requests(c);
+}
+
+
+/* at the next tick, though nothing else changes until then */
+
+static void
+ngx_http_spaces_transfer_check_later(ngx_http_spaces_transfer_t *transfer)
+{
+    transfer->change = *transfer->counter - 1;
+    transfer->transfers->change--;
 }
 
 

@@ -167,6 +167,32 @@ subtest 'a transfer is cut' => sub {
     $s->stop;
 };
 
+subtest 'who is in the past of what is deleted' => sub {
+    my $s = Test::Spaces->new(workers => 1, small => 1)->start;
+    my $space = $s->create(record => true);
+    my $id = $space->{id};
+    my $host = $s->begin_ingest($space);
+    # CELT in stereo, as fat as can be
+    my @fat = map { chr(0xfc) . chr(1 + $_ % 250) x 1200 } 1 .. 300;
+    Test::Spaces::chunk($host, build(packets => \@fat, no_eos => 1));
+    ok(until_ok(sub {
+        (-s "$s->{dir}/spaces/live/$id.opus" // 0) > 250_000
+    }), 'live for a while');
+    my $socket = IO::Socket::INET->new(
+        PeerAddr => "127.0.0.1:$s->{small_port}");
+    print $socket "GET /spaces/$id/live?from=start HTTP/1.1\r\n",
+                  "Host: localhost\r\n\r\n";
+    sysread $socket, my $some, 1000;
+    like($some, qr/^HTTP\/1.1 200 /, 'somebody begins at the start');
+    is(delete_it($s, $space)->code, 200, 'deleted');
+    ok(until_ok(sub { $s->error_log =~ /may hear space $id no more/ }),
+       'it is noticed');
+    my $length = -s "$s->{dir}/spaces/held/$id.opus";
+    cmp_ok(length Test::Spaces::read_all($socket, 20), '<', $length - 20_000,
+           'they do not hear it to its end');
+    $s->stop;
+};
+
 subtest 'review' => sub {
     my $s = Test::Spaces->new(workers => 2, http => {
         spaces_moderator => '$cookie_moderator',
@@ -262,6 +288,16 @@ subtest 'review' => sub {
     $s->redis('CONFIG', 'SET', 'maxmemory', '0');
     is($s->http('GET', "/spaces/$spaces[1]{id}/review/audio", moderator('mo'))
            ->code, 200, 'later it is');
+    $s->redis('RENAME', 'spaces:audit', 'audit');
+    $s->redis('SET', 'spaces:audit', 'a string');
+    is($s->http('GET', "/spaces/$spaces[1]{id}/review/audio", moderator('mo'))
+           ->code, 503, 'nor where it does not fit');
+    is($s->http('GET', '/spaces/review', moderator('mo'))->code, 503,
+       'nor the list');
+    like($s->error_log, qr/refused a command: WRONGTYPE/, 'the log says why');
+    $s->redis('RENAME', 'audit', 'spaces:audit');
+    is($s->http('GET', '/spaces/review', moderator('mo'))->code, 200,
+       'later it is');
     $s->stop;
 };
 
@@ -552,6 +588,175 @@ subtest 'a deletion while Redis goes' => sub {
     ok(until_ok(sub {
         $s->http('GET', "/spaces/$other->{id}/replay")->code == 200;
     }), 'and of the rest as well');
+    $s->stop;
+};
+
+subtest 'a Redis that is older than a deletion' => sub {
+    my $s = Test::Spaces->new(workers => 2, quiet => ['a second recording'],
+                              http => { spaces_reconnect => '1s' })->start;
+    my $space = $s->create(record => true);
+    my $id = $space->{id};
+    my $host = $s->begin_ingest($space);
+    Test::Spaces::chunk($host, build(packets => [silence_of(50)], no_eos => 1));
+    ok(until_ok(sub {
+        ($s->redis('HGET', "spaces:space:{$id}", 'state') // '') eq 'live'
+    }), 'live');
+    my @old = @{ $s->redis('HGETALL', "spaces:space:{$id}") };
+    is(delete_it($s, $space)->code, 200, 'deleted');
+    $s->stop_nginx;
+
+    # it still says live, as does nothing else
+    flush($s);
+    $s->redis('HSET', "spaces:space:{$id}", @old);
+    $s->redis('ZADD', 'spaces:live', 1, $id);
+    $s->start_nginx;
+    ok(until_ok(sub {
+        ($s->space($id)->{recording} // '') eq 'deleted'
+    }), 'it stays deleted') or diag(files($s));
+    is($s->http('GET', "/spaces/$id/replay")->code, 410, 'gone');
+    isnt($s->ingest($space, $audio)->code, 200, 'nobody can talk in it again');
+    is(files($s), held($id), 'there is no second recording');
+    $s->stop;
+};
+
+subtest 'a Redis that is older than a hold' => sub {
+    my $s = Test::Spaces->new(workers => 1, http => {
+        spaces_moderator => '$cookie_moderator',
+        spaces_hold => '1d 3d',
+    })->start;
+    my $space = recorded($s);
+    my $id = $space->{id};
+    delete_it($s, $space);
+    my @t = gmtime(time + 2 * 86400);
+    my $until = sprintf '%04d-%02d-%02dT%02d:%02d:%02dZ', $t[5] + 1900,
+        $t[4] + 1, @t[3, 2, 1, 0];
+    is($s->http('PATCH', "/spaces/$id/review", moderator('mo'),
+                json => { hold_until => $until })->code, 200, 'extended');
+
+    # the day before has come for it
+    $s->redis('HSET', "spaces:space:{$id}", 'hold_until',
+              int((time - 1) * 1000));
+    $s->redis('ZADD', 'spaces:due:here', 1, $id);
+    my $review = sub {
+        return $s->http('GET', "/spaces/$id/review", moderator('mo'));
+    };
+    ok(until_ok(sub { ($s->redis('ZSCORE', 'spaces:due:here', $id) // 0) > 1 }),
+       'it is not due');
+    is($review->()->code, 200, 'it is still held');
+    is($review->()->json->{hold_until}, $until, 'until the day that was set');
+    is(files($s), held($id), 'on the disk as well');
+    is(scalar(grep { /^purge/ } audit($s)), 0, 'nothing was purged');
+    is($s->http('DELETE', "/spaces/$id/review", moderator('mo'))->code, 204,
+       'a moderator may');
+    is(files($s), '', 'at any time');
+    $s->stop;
+};
+
+subtest 'Redis is emptied while much is moved' => sub {
+    my $s = Test::Spaces->new(workers => 1)->start;
+    my $space = recorded($s);
+    $s->stop_nginx;
+
+    # many more like it, in one folder
+    my $xx = substr $space->{id}, 0, 2;
+    my $dir = "$s->{dir}/spaces/recordings/$xx";
+    my $document = decode_json(Test::Spaces::slurp("$dir/$space->{id}.json"));
+    my @ids = map { $xx . sprintf('%018d', $_) =~ tr/0-9/a-j/r } 1 .. 160;
+    for (@ids) {
+        Test::Spaces::spurt("$dir/$_.json", Mojo::JSON::encode_json(
+            { %$document, id => $_ }));
+        Test::Spaces::spurt("$dir/$_.opus", $audio);
+    }
+    system('chown', '-R', 'nobody', $dir) if $> == 0;
+    $s->start_nginx;
+    my $missing = sub {
+        return scalar grep { !$s->redis('EXISTS', "spaces:space:{$_}") } @ids;
+    };
+    ok(until_ok(sub { $missing->() == 0 }), 'all are there');
+    ok(until_ok(sub { $s->redis('EXISTS', 'spaces:node:here') }), 'at rest');
+
+    for (@ids[0 .. 99]) {
+        $s->redis('HSET', "spaces:space:{$_}", 'expires_at', 1000);
+        $s->redis('ZADD', 'spaces:due:here', 1, $_);
+    }
+    ok(until_ok(sub { my @held = glob "$s->{dir}/spaces/held/*.json" }),
+       'some expire');
+    flush($s);
+    @ids = @ids[100 .. 159];
+    ok(until_ok(sub { $missing->() == 0 }), 'all come back')
+        or diag($missing->() . ' are missing');
+    $s->stop;
+};
+
+# a second nginx with a disk of its own, at the same Redis
+sub other_node {
+    my ($s, %http) = @_;
+    return Test::Spaces->new(workers => 1, no_redis => 1, http => {
+        spaces_node => 'there',
+        spaces_redis => "unix:$s->{dir}/redis.sock timeout=500ms",
+        %http,
+    })->start;
+}
+
+subtest 'what is on another node' => sub {
+    my $s = Test::Spaces->new(workers => 1)->start;
+    my $there = other_node($s);
+    ok(until_ok(sub { $there->http('GET', '/spaces')->code == 200 }), 'two');
+
+    # created here, where they would be due one day
+    my %space = map { $_ => $s->create(record => true, title => $_) }
+                qw(kept deleted live);
+    is($there->ingest($space{$_}, $audio)->code, 200, "$_, there")
+        for qw(kept deleted);
+    is(delete_it($there, $space{deleted})->code, 200, 'deleted there');
+    my $host = $there->begin_ingest($space{live});
+    Test::Spaces::chunk($host, build(packets => [silence_of(50)], no_eos => 1));
+    my $field = sub {
+        return $s->redis('HGET', "spaces:space:{$space{$_[0]}{id}}", $_[1])
+            // '';
+    };
+    ok(until_ok(sub { $field->('live', 'state') eq 'live' }), 'live there');
+    my $as_it_is = sub {
+        my ($when) = @_;
+        is($field->('kept', 'recording'), 'available', "$when: available");
+        is($field->('deleted', 'recording'), 'deleted', "$when: held");
+        is($field->('live', 'state'), 'live', "$when: live");
+    };
+
+    is($s->redis('ZCARD', 'spaces:due:here'), 3, 'due here as well');
+    $s->redis('DEL', 'spaces:node:here');
+    ok(until_ok(sub { $s->redis('EXISTS', 'spaces:node:here') }),
+       'this node looks whether it has all');
+    $as_it_is->('that is not missed here');
+
+    $s->redis('ZADD', 'spaces:due:here', 1, $_->{id}) for values %space;
+    ok(until_ok(sub { $s->redis('ZCARD', 'spaces:due:here') == 0 }),
+       'the day comes');
+    $as_it_is->('not by this node');
+    is($there->http('GET', "/spaces/$space{kept}{id}/replay")->code, 200,
+       'replayed there');
+    is($s->redis('ZCARD', 'spaces:due:there'), 3, 'all are due there');
+    close $host;
+    $there->stop;
+    $s->stop;
+};
+
+subtest 'a node gets another name' => sub {
+    my $s = Test::Spaces->new(workers => 2)->start;
+    my %space = map { $_ => recorded($s, title => $_) } qw(kept deleted);
+    delete_it($s, $space{deleted});
+    $s->stop_nginx;
+    $s->{http}{spaces_node} = 'renamed';
+    $s->start_nginx;
+    ok(until_ok(sub { $s->redis('ZCARD', 'spaces:due:renamed') == 2 }),
+       'what it has is due under that');
+    is($s->redis('HGET', "spaces:space:{$space{$_}{id}}", 'node'), 'renamed',
+       "$_: it is there") for keys %space;
+    is($s->http('GET', "/spaces/$space{kept}{id}/replay")->code, 200,
+       'replayed');
+    is(delete_it($s, $space{kept})->code, 200, 'and can be deleted');
+    is(files($s), join(' ', sort map { held($_->{id}) } values %space),
+       'both are held');
     $s->stop;
 };
 

@@ -174,6 +174,31 @@ subtest 'Redis that refuses' => sub {
     $s->stop;
 };
 
+subtest 'Redis that becomes a replica' => sub {
+    my $s = Test::Spaces->new(workers => 1)->start;
+    my $connects = sub {
+        return scalar(() = $s->error_log =~ /is connected$/mg);
+    };
+    # from then on there are transactions alone
+    ok(until_ok(sub { $s->redis('EXISTS', 'spaces:node:here') }), 'at rest');
+    my $before = $connects->();
+    $s->redis('REPLICAOF', '127.0.0.1', '1');
+    # not more often than every five seconds
+    ok(until_ok(sub {
+        sleep 0.5;
+        is_503($s->http('POST', '/spaces', $s->as('ana'),
+                        json => { title => 'x' }), 'no word is taken');
+        $connects->() > $before;
+    }), 'it is looked for where it went');
+    like($s->error_log, qr/refused a command: READONLY/, 'the log says why');
+    $s->redis('REPLICAOF', 'NO', 'ONE');
+    ok(until_ok(sub {
+        ($s->http('POST', '/spaces', $s->as('ana'), json => { title => 'x' })
+            ->code // 0) == 201;
+    }), 'and found');
+    $s->stop;
+};
+
 subtest 'Redis full of something else' => sub {
     my $s = Test::Spaces->new(workers => 1)->start;
     my $id = 'a' x 20;
