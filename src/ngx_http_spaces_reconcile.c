@@ -9,8 +9,15 @@
 #include <dirent.h>
 
 
-/* recordings looked at in one go */
-#define NGX_HTTP_SPACES_RECONCILE_BATCH  128
+/*
+ * Recordings looked at in one go: half of what may be moved at a time; and as
+ * many as Redis may tell of at once, all of a list that it keeps as one piece
+ */
+#define NGX_HTTP_SPACES_RECONCILE_BATCH  64
+#define NGX_HTTP_SPACES_RECONCILE_SEEN   128
+
+/* what couldn't be done is done again after, ms */
+#define NGX_HTTP_SPACES_RECONCILE_AGAIN  10000
 
 /* what a killed process left of a description it wrote goes after, s */
 #define NGX_HTTP_SPACES_RECONCILE_TMP    60
@@ -43,7 +50,7 @@ struct ngx_http_spaces_reconcile_s {
     ngx_uint_t                     broken;     /* Redis went away meanwhile */
 
     ngx_uint_t                     nseen;
-    ngx_http_spaces_seen_t         seen[NGX_HTTP_SPACES_RECONCILE_BATCH];
+    ngx_http_spaces_seen_t         seen[NGX_HTTP_SPACES_RECONCILE_SEEN];
 
     /* where the thread is */
     DIR                           *top;        /* recordings/ */
@@ -61,8 +68,12 @@ struct ngx_http_spaces_reconcile_s {
     off_t                          available_bytes;
     off_t                          held_bytes;
 
+    int64_t                        marked;     /* what Redis has, ms */
+    int64_t                        pause;      /* until, ms, monotonic */
+
     ngx_uint_t                     looked;     /* for the log */
     ngx_uint_t                     settled;
+    ngx_uint_t                     left;
 };
 
 
@@ -119,8 +130,8 @@ ngx_http_spaces_reconcile_create(ngx_http_spaces_main_conf_t *smcf)
 
 
 /*
- * A Redis that was emptied looks like any other, but for a key that this node
- * has left there: it is looked for every second.
+ * A Redis that was emptied, or has become an older one, looks like any other,
+ * but for a date that this node has left there: it is asked for every second.
  */
 
 void
@@ -133,7 +144,7 @@ ngx_http_spaces_reconcile_run(ngx_http_spaces_reconcile_t *rec)
     smcf = rec->smcf;
 
     if (rec->step != ngx_http_spaces_reconcile_idle || rec->waiting
-        || ngx_exiting)
+        || ngx_exiting || ngx_http_spaces_monotonic() < rec->pause)
     {
         return;
     }
@@ -143,7 +154,7 @@ ngx_http_spaces_reconcile_run(ngx_http_spaces_reconcile_t *rec)
         return;
     }
 
-    ngx_str_set(&argv[0], "EXISTS");
+    ngx_str_set(&argv[0], "GET");
     argv[1] = ngx_http_spaces_redis_key(smcf, pool, "node:%V", &smcf->node);
 
     if (argv[1].data
@@ -166,23 +177,23 @@ ngx_http_spaces_reconcile_marker(void *data, redisReply *reply)
 
     rec->waiting = 0;
 
-    if (reply == NULL || reply->type != REDIS_REPLY_INTEGER || ngx_exiting) {
+    if (reply == NULL || ngx_exiting) {
         return;
     }
 
     generation = ngx_http_spaces_redis_generation(rec->smcf->redis);
 
-    if (reply->integer == 0) {
-
-        /* what is live tells Redis again by itself */
-
-        (void) ngx_atomic_fetch_add(&rec->smcf->zone->sh->resave, 1);
-
-    } else if (rec->generation == generation) {
+    if (rec->generation == generation && reply->type == REDIS_REPLY_STRING
+        && ngx_atoof((u_char *) reply->str, reply->len) >= rec->marked)
+    {
         return;
     }
 
     rec->generation = generation;
+
+    /* what is live tells Redis again by itself */
+
+    (void) ngx_atomic_fetch_add(&rec->smcf->zone->sh->resave, 1);
 
     ngx_http_spaces_reconcile_begin(rec);
 }
@@ -201,6 +212,7 @@ ngx_http_spaces_reconcile_begin(ngx_http_spaces_reconcile_t *rec)
     rec->held_bytes = 0;
     rec->looked = 0;
     rec->settled = 0;
+    rec->left = 0;
     rec->err = 0;
     rec->cursor[0] = '0';
     rec->cursor_len = 1;
@@ -458,9 +470,12 @@ ngx_http_spaces_reconcile_was_read(ngx_event_t *ev)
     ngx_http_spaces_reconcile_t  *rec = ev->data;
 
     if (rec->err) {
-        ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, rec->err,
+        ngx_http_spaces_log_error(NGX_LOG_CRIT, ngx_cycle->log, rec->err,
                       "what is under \"%V\" can't be compared with Redis: "
                       "opendir() \"%s\" failed", &rec->smcf->path, rec->name);
+
+        rec->pause = ngx_http_spaces_monotonic()
+                     + NGX_HTTP_SPACES_RECONCILE_AGAIN;
 
         ngx_http_spaces_reconcile_leave(rec);
         return;
@@ -517,6 +532,17 @@ ngx_http_spaces_reconcile_known(void *data, redisReply *reply)
     recording = NGX_HTTP_SPACES_NONE;
 
     if (reply == NULL) {
+
+        if (ngx_http_spaces_redis_refused(rec->smcf->redis)) {
+
+            /* something else has its key: the others are not to wait */
+
+            rec->left++;
+            seen->odd = 0;
+            ngx_http_spaces_reconcile_answered(rec);
+            return;
+        }
+
         rec->broken = 1;
 
     } else if (reply->type == REDIS_REPLY_STRING) {
@@ -587,6 +613,9 @@ ngx_http_spaces_reconcile_settle(ngx_http_spaces_reconcile_t *rec)
                                  ngx_http_spaces_reconcile_moved, rec))
         {
             rec->waiting++;
+
+        } else {
+            rec->left++;
         }
     }
 
@@ -602,6 +631,9 @@ ngx_http_spaces_reconcile_moved(void *data, ngx_int_t rc,
 
     if (rc == NGX_OK) {
         rec->settled++;
+
+    } else if (rc != NGX_DECLINED) {
+        rec->left++;
     }
 
     if (--rec->waiting) {
@@ -640,8 +672,7 @@ ngx_http_spaces_reconcile_scan(ngx_http_spaces_reconcile_t *rec)
     argv[2].data = rec->cursor;
     argv[2].len = rec->cursor_len;
     ngx_str_set(&argv[3], "COUNT");
-    argv[4] = ngx_http_spaces_number(pool,
-                                     NGX_HTTP_SPACES_RECONCILE_BATCH / 2);
+    argv[4] = ngx_http_spaces_number(pool, NGX_HTTP_SPACES_RECONCILE_BATCH);
 
     if (argv[1].data == NULL || argv[4].data == NULL
         || ngx_http_spaces_redis_command(smcf->redis, 5, argv,
@@ -698,9 +729,7 @@ ngx_http_spaces_reconcile_scanned(void *data, redisReply *reply)
         id.data = (u_char *) list->element[i]->str;
         id.len = list->element[i]->len;
 
-        /* a list that Redis keeps as one piece comes whole: 128 by default */
-
-        if (rec->nseen == NGX_HTTP_SPACES_RECONCILE_BATCH) {
+        if (rec->nseen == NGX_HTTP_SPACES_RECONCILE_SEEN) {
             break;
         }
 
@@ -798,14 +827,23 @@ ngx_http_spaces_reconcile_end(ngx_http_spaces_reconcile_t *rec)
                       rec->looked, &smcf->path);
     }
 
+    rec->pause = ngx_http_spaces_monotonic() + NGX_HTTP_SPACES_RECONCILE_AGAIN;
+
+    if (rec->left) {
+        rec->generation = 0;
+        return;
+    }
+
     pool = ngx_create_pool(1024, ngx_cycle->log);
     if (pool == NULL) {
         return;
     }
 
+    rec->marked = ngx_http_spaces_now();
+
     ngx_str_set(&argv[0], "SET");
     argv[1] = ngx_http_spaces_redis_key(smcf, pool, "node:%V", &smcf->node);
-    argv[2] = ngx_http_spaces_number(pool, ngx_http_spaces_now());
+    argv[2] = ngx_http_spaces_number(pool, rec->marked);
 
     if (argv[1].data && argv[2].data
         && ngx_http_spaces_redis_command(smcf->redis, 3, argv,
@@ -824,7 +862,11 @@ ngx_http_spaces_reconcile_marked(void *data, redisReply *reply)
 {
     ngx_http_spaces_reconcile_t  *rec = data;
 
-    /* if it failed, all of it begins again */
-
     rec->waiting = 0;
+
+    /* if it failed, all of it begins again, but not at once */
+
+    if (reply) {
+        rec->pause = 0;
+    }
 }

@@ -49,6 +49,7 @@ struct ngx_http_spaces_redis_s {
     ngx_event_t                      timeout;      /* of the oldest */
     ngx_uint_t                       generation;   /* of its connection */
     unsigned                         closing:1;
+    unsigned                         refused:1;    /* what is answered now */
 };
 
 
@@ -73,6 +74,7 @@ static void ngx_http_spaces_redis_on_message(redisAsyncContext *ac,
     void *reply, void *data);
 static void ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *reply,
     void *data);
+static redisReply *ngx_http_spaces_redis_error(redisReply *reply);
 static void ngx_http_spaces_redis_lost(ngx_http_spaces_redis_link_t *link,
     const char *why);
 
@@ -182,6 +184,13 @@ ngx_uint_t
 ngx_http_spaces_redis_generation(ngx_http_spaces_redis_t *redis)
 {
     return redis->generation;
+}
+
+
+ngx_uint_t
+ngx_http_spaces_redis_refused(ngx_http_spaces_redis_t *redis)
+{
+    return redis->refused;
 }
 
 
@@ -461,44 +470,47 @@ ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *r, void *data)
     redisReply                  *reply = r;
     ngx_http_spaces_redis_op_t  *op = data;
 
+    redisReply                  *error;
     ngx_uint_t                   demoted;
     ngx_http_spaces_redis_t     *redis;
 
     ngx_queue_remove(&op->queue);
 
+    redis = op->redis;
     demoted = 0;
+    error = reply ? ngx_http_spaces_redis_error(reply) : NULL;
 
     if (reply) {
         ngx_http_spaces_metrics_observe(ngx_http_spaces_histogram_redis,
                                 ngx_http_spaces_metrics_clock() - op->began);
 
-    } else if (!op->redis->closing) {
+    } else if (!redis->closing) {
         ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_unanswered,
                                     1);
     }
 
-    if (reply && reply->type == REDIS_REPLY_ERROR) {
+    if (error) {
         ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                                  "redis %V refused a command: %*s",
-                                 &op->redis->smcf->redis_conf.name,
-                                 (size_t) ngx_min(reply->len, 200), reply->str);
+                                 &redis->smcf->redis_conf.name,
+                                 (size_t) ngx_min(error->len, 200), error->str);
         ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_refused, 1);
 
         /* the name may lead to the one that took over by now */
 
-        demoted = (ngx_strncmp(reply->str, "READONLY", 8) == 0);
+        demoted = (ngx_strncmp(error->str, "READONLY", 8) == 0);
         reply = NULL;
     }
 
-    if (!op->redis->closing) {
-        ngx_http_spaces_redis_time(op->redis);
+    if (!redis->closing) {
+        ngx_http_spaces_redis_time(redis);
     }
 
     if (op->handler) {
+        redis->refused = (error != NULL);
         op->handler(op->data, reply);
+        redis->refused = 0;
     }
-
-    redis = op->redis;
 
     ngx_free(op);
 
@@ -509,6 +521,32 @@ ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *r, void *data)
         ngx_http_spaces_redis_lost(&redis->commands,
                                    "it is a replica now, that takes no word");
     }
+}
+
+
+/* of a command, or of one in a transaction that was carried out otherwise */
+
+static redisReply *
+ngx_http_spaces_redis_error(redisReply *reply)
+{
+    size_t  i;
+
+    if (reply->type == REDIS_REPLY_ERROR) {
+        return reply;
+    }
+
+    if (reply->type != REDIS_REPLY_ARRAY) {
+        return NULL;
+    }
+
+    for (i = 0; i < reply->elements; i++) {
+
+        if (reply->element[i]->type == REDIS_REPLY_ERROR) {
+            return reply->element[i];
+        }
+    }
+
+    return NULL;
 }
 
 
