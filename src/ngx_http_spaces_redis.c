@@ -8,6 +8,9 @@
 #include "ngx_http_spaces_metrics.h"
 
 
+/* why a transaction won't be executed, in Redis's words, bytes */
+#define NGX_HTTP_SPACES_REDIS_REASON     200
+
 /* the pause before the next attempt, ms: doubled each time, half random */
 #define NGX_HTTP_SPACES_REDIS_MIN_PAUSE  100
 #define NGX_HTTP_SPACES_REDIS_MAX_PAUSE  5000
@@ -50,6 +53,7 @@ struct ngx_http_spaces_redis_s {
     ngx_uint_t                       generation;   /* of its connection */
     unsigned                         closing:1;
     unsigned                         refused:1;    /* what is answered now */
+    char                             reason[NGX_HTTP_SPACES_REDIS_REASON];
 };
 
 
@@ -72,6 +76,8 @@ static void ngx_http_spaces_redis_on_greet(redisAsyncContext *ac, void *reply,
     void *data);
 static void ngx_http_spaces_redis_on_message(redisAsyncContext *ac,
     void *reply, void *data);
+static void ngx_http_spaces_redis_on_queued(redisAsyncContext *ac, void *r,
+    void *data);
 static void ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *reply,
     void *data);
 static redisReply *ngx_http_spaces_redis_error(redisReply *reply);
@@ -401,7 +407,9 @@ ngx_http_spaces_redis_send(ngx_http_spaces_redis_t *redis, ngx_uint_t argc,
     }
 
     rc = redisAsyncCommandArgv(redis->commands.ac,
-                               op ? ngx_http_spaces_redis_on_reply : NULL, op,
+                               op ? ngx_http_spaces_redis_on_reply
+                                  : ngx_http_spaces_redis_on_queued,
+                               op ? (void *) op : redis,
                                (int) argc, args, lens);
 
     ngx_free(args);
@@ -464,12 +472,29 @@ ngx_http_spaces_redis_command_timeout(ngx_event_t *ev)
 }
 
 
+/* in a transaction: EXEC will only say that there was an error */
+
+static void
+ngx_http_spaces_redis_on_queued(redisAsyncContext *ac, void *r, void *data)
+{
+    redisReply               *reply = r;
+    ngx_http_spaces_redis_t  *redis = data;
+
+    if (reply && reply->type == REDIS_REPLY_ERROR && redis->reason[0] == '\0')
+    {
+        ngx_cpystrn((u_char *) redis->reason, (u_char *) reply->str,
+                    NGX_HTTP_SPACES_REDIS_REASON);
+    }
+}
+
+
 static void
 ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *r, void *data)
 {
     redisReply                  *reply = r;
     ngx_http_spaces_redis_op_t  *op = data;
 
+    const char                  *reason;
     redisReply                  *error;
     ngx_uint_t                   demoted;
     ngx_http_spaces_redis_t     *redis;
@@ -490,17 +515,23 @@ ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *r, void *data)
     }
 
     if (error) {
+        reason = redis->reason[0] ? redis->reason : error->str;
+
         ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                                  "redis %V refused a command: %*s",
                                  &redis->smcf->redis_conf.name,
-                                 (size_t) ngx_min(error->len, 200), error->str);
+                                 ngx_strnlen((u_char *) reason,
+                                             NGX_HTTP_SPACES_REDIS_REASON),
+                                 reason);
         ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_refused, 1);
 
         /* the name may lead to the one that took over by now */
 
-        demoted = (ngx_strncmp(error->str, "READONLY", 8) == 0);
+        demoted = (ngx_strncmp(reason, "READONLY", 8) == 0);
         reply = NULL;
     }
+
+    redis->reason[0] = '\0';
 
     if (!redis->closing) {
         ngx_http_spaces_redis_time(redis);
