@@ -104,8 +104,10 @@ subtest 'killed while the disk is full' => sub {
         }), "$step: it is $state");
         ok(until_ok(sub { (delete_it($s, $space)->code // 0) == 200 }),
            "$step: and deleted");
-        is((join ' ', grep { /\Q$id/ && !/tmp$/ } split / /, files($s)),
-           held($id), "$step: on the disk");
+        ok(until_ok(sub {
+            held($id) eq join ' ', grep { /\Q$id/ && !/tmp$/ }
+                                   split / /, files($s);
+        }), "$step: on the disk") or diag(files($s));
         my $held = decode_json(slurp("$s->{dir}/spaces/held/$id.json"));
         is($held->{recording}, 'deleted', "$step: which says so");
         is($held->{hold_until} - $held->{held_at}, 30 * 86400_000,
