@@ -66,6 +66,7 @@ sub plant {
     my ($like) = glob "$dir/recordings/*/$space->{id}.opus";
     my $document = decode_json(slurp($like =~ s/opus$/json/r));
     my %made;
+    my $owner = $like;
 
     for my $i (1 .. $n) {
         my $id = sprintf '%c%c%018d', 97 + $i % 16, 97 + $i / 16 % 16, $i;
@@ -74,7 +75,11 @@ sub plant {
         my $folder = $held ? "$dir/held" : "$dir/recordings/"
                                            . substr $id, 0, 2;
         make_path($folder) if !$made{$folder}++;
-        link $like, "$folder/$id.opus" or die "$folder/$id.opus: $!";
+        if (!link $like, "$folder/$id.opus") {
+            # a file has so many names and no more: of another one, then
+            spurt("$folder/$id.opus", slurp($like));
+            $like = "$folder/$id.opus";
+        }
         spurt("$folder/$id.json", encode_json({
             %$document, id => $id, $held ? (
                 recording => 'deleted', held_at => $document->{ended_at},
@@ -82,7 +87,7 @@ sub plant {
             ) : (),
         }));
     }
-    system('chown', '-R', '--reference', $like, $dir) if $> == 0;
+    system('chown', '-R', '--reference', $owner, $dir) if $> == 0;
 }
 
 # a time in so many seconds
