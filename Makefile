@@ -5,7 +5,8 @@
 # make run      install what is missing, and serve the example on localhost
 # make test     install what is missing, and run every test
 # make install  put the module where nginx looks for it
-# make bench    replay, mixing and fan-out beside their peers, and the tick
+# make bench    replay, mixing and fan-out beside their peers, the tick, and a
+#               start with many recordings
 # make clean
 
 NGINX_SRC   = /usr/share/nginx/src
@@ -113,6 +114,7 @@ bench: test-packages
 	@t/bench/room
 	@t/bench/fanout
 	@t/bench/tick
+	@t/bench/reconcile
 
 install: $(MODULE)
 	install -d $(DESTDIR)$(MODULES_DIR)

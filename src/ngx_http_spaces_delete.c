@@ -62,6 +62,18 @@ ngx_http_spaces_delete_ended(ngx_http_request_t *r)
 
     switch (ctx->space->recording) {
 
+    case NGX_HTTP_SPACES_DELETED:
+    case NGX_HTTP_SPACES_EXPIRED:
+
+        if (ctx->space->hold_until) {
+            return ngx_http_spaces_answer(r, NGX_HTTP_OK,
+                                   ngx_http_spaces_describe(r, ctx->space, 1));
+        }
+
+        /* it is on its way, which may fail still: after it, or in its stead */
+
+        /* fall through */
+
     case NGX_HTTP_SPACES_AVAILABLE:
         space = *ctx->space;
 
@@ -72,11 +84,6 @@ ngx_http_spaces_delete_ended(ngx_http_request_t *r)
         return ngx_http_spaces_moving(r, ngx_http_spaces_move_hold, &space,
                                       "delete", &ctx->user,
                                       ngx_http_spaces_delete_held);
-
-    case NGX_HTTP_SPACES_DELETED:
-    case NGX_HTTP_SPACES_EXPIRED:
-        return ngx_http_spaces_answer(r, NGX_HTTP_OK,
-                                   ngx_http_spaces_describe(r, ctx->space, 1));
 
     default: /* there is nothing but the Space itself */
         return ngx_http_spaces_delete_forget(r);

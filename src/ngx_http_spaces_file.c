@@ -7,6 +7,9 @@
 #include "ngx_http_spaces_file.h"
 
 
+static ngx_int_t ngx_http_spaces_overwrite(int fd, u_char *data, size_t len);
+
+
 ngx_int_t
 ngx_http_spaces_write_file(char *name, u_char *data, size_t len)
 {
@@ -78,6 +81,7 @@ ngx_int_t
 ngx_http_spaces_rewrite_file(char *old, char *name, u_char *data, size_t len)
 {
     int        fd;
+    ngx_int_t  rc;
     ngx_err_t  err;
 
     fd = open(old, O_WRONLY|O_CLOEXEC);
@@ -85,18 +89,63 @@ ngx_http_spaces_rewrite_file(char *old, char *name, u_char *data, size_t len)
         return NGX_ERROR;
     }
 
-    if (pwrite(fd, data, len, 0) != (ssize_t) len
-        || ftruncate(fd, (off_t) len) == -1 || fdatasync(fd) == -1)
-    {
-        err = ngx_errno;
-        (void) close(fd);
+    rc = ngx_http_spaces_overwrite(fd, data, len);
+    err = ngx_errno;
+
+    (void) close(fd);
+
+    if (rc != NGX_OK) {
         ngx_set_errno(err);
         return NGX_ERROR;
     }
 
-    (void) close(fd);
+    if (strcmp(old, name) == 0) {
+        return NGX_OK;
+    }
 
     return rename(old, name) == -1 ? NGX_ERROR : NGX_OK;
+}
+
+
+/*
+ * In one piece, or not at all: what it takes is had before anything changes,
+ * and what was longer is written over with blanks, to be cut afterwards.
+ */
+
+static ngx_int_t
+ngx_http_spaces_overwrite(int fd, u_char *data, size_t len)
+{
+    u_char       *p;
+    size_t        size;
+    ssize_t       n;
+    struct stat   st;
+
+    if (fstat(fd, &st) == -1
+        || (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t) len) == -1
+            && ngx_errno != EOPNOTSUPP))
+    {
+        return NGX_ERROR;
+    }
+
+    size = ngx_max(len, (size_t) st.st_size);
+
+    p = malloc(size);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, data, len);
+    ngx_memset(p + len, ' ', size - len);
+
+    ngx_set_errno(ENOSPC);
+
+    n = pwrite(fd, p, size, 0);
+
+    free(p);
+
+    return (n != (ssize_t) size || ftruncate(fd, (off_t) len) == -1
+            || fdatasync(fd) == -1)
+           ? NGX_ERROR : NGX_OK;
 }
 
 

@@ -16,6 +16,9 @@
 #include "ngx_http_spaces_transfer.h"
 
 
+extern ngx_module_t  ngx_thread_pool_module;
+
+
 static char *ngx_http_spaces_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_spaces_path(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -47,6 +50,8 @@ static ngx_int_t ngx_http_spaces_compile(ngx_conf_t *cf, ngx_str_t *value,
 
 static void *ngx_http_spaces_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_spaces_init_main_conf(ngx_conf_t *cf, void *conf);
+static char *ngx_http_spaces_codec_pool(ngx_conf_t *cf,
+    ngx_http_spaces_main_conf_t *smcf);
 static char *ngx_http_spaces_folder(ngx_conf_t *cf, ngx_str_t *path,
     const char *name);
 static void *ngx_http_spaces_create_loc_conf(ngx_conf_t *cf);
@@ -924,7 +929,58 @@ ngx_http_spaces_init_main_conf(ngx_conf_t *cf, void *conf)
 
     smcf->thread_pool = ngx_thread_pool_add(cf, NULL);
 
-    return smcf->thread_pool ? NGX_CONF_OK : NGX_CONF_ERROR;
+    if (smcf->thread_pool == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_spaces_codec_pool(cf, smcf);
+}
+
+
+/*
+ * The threads of "default" may all wait for a disk that stalls, and whoever
+ * talks at once is mixed all the same.  A pool is only to be had by its
+ * directive, which is given here unless the operator has.
+ */
+
+static char *
+ngx_http_spaces_codec_pool(ngx_conf_t *cf, ngx_http_spaces_main_conf_t *smcf)
+{
+    char           *rv;
+    u_char          threads[sizeof("threads=") + NGX_INT_T_LEN];
+    ngx_str_t       value[3];
+    ngx_array_t     args, *given;
+    ngx_command_t  *cmd;
+
+    ngx_str_set(&value[1], "spaces_codec");
+
+    smcf->codec_pool = ngx_thread_pool_get(cf->cycle, &value[1]);
+
+    if (smcf->codec_pool) {
+        return NGX_CONF_OK;
+    }
+
+    cmd = ngx_thread_pool_module.commands;
+
+    value[0] = cmd->name;
+    value[2].data = threads;
+    value[2].len = ngx_sprintf(threads, "threads=%i", ngx_max(ngx_ncpu, 2))
+                   - threads;
+
+    ngx_memzero(&args, sizeof(ngx_array_t));
+    args.elts = value;
+    args.nelts = 3;
+
+    given = cf->args;
+    cf->args = &args;
+
+    rv = cmd->set(cf, cmd, ngx_get_conf(cf->cycle->conf_ctx,
+                                        ngx_thread_pool_module));
+    cf->args = given;
+
+    smcf->codec_pool = ngx_thread_pool_get(cf->cycle, &value[1]);
+
+    return smcf->codec_pool ? rv : NGX_CONF_ERROR;
 }
 
 

@@ -60,7 +60,8 @@ typedef struct {
     ngx_str_t                    node;
     off_t                        min_free;
     ngx_http_spaces_redis_conf_t redis_conf;
-    ngx_thread_pool_t           *thread_pool;
+    ngx_thread_pool_t           *thread_pool;    /* for the disk */
+    ngx_thread_pool_t           *codec_pool;
 
     ngx_uint_t                   max_speakers; /* of all locations */
 

@@ -11,7 +11,7 @@
 /* how often a recording that is being moved is looked at, ms */
 #define NGX_HTTP_SPACES_MOVE_PACE     20
 
-/* and for how long */
+/* and for how long; nor does anybody wait longer for the disk */
 #define NGX_HTTP_SPACES_MOVE_TIMEOUT  5000
 
 /* Redis is told again after, ms */
@@ -46,13 +46,14 @@ struct ngx_http_spaces_move_s {
     const char                   *found;     /* for the log */
     u_char                       *buffer;    /* a document of the disk */
     size_t                        size;
-    unsigned                      purged:1;  /* a purge was interrupted */
+    unsigned                      purged:1;  /* by whoever, the reaper tells */
 };
 
 
 static void ngx_http_spaces_move_claim(ngx_event_t *ev);
 static void ngx_http_spaces_move_known(void *data, redisReply *reply);
 static void ngx_http_spaces_move_post(ngx_http_spaces_move_t *move);
+static void ngx_http_spaces_move_slow(ngx_event_t *ev);
 static void ngx_http_spaces_move_done(ngx_event_t *ev);
 static ngx_int_t ngx_http_spaces_move_settled(ngx_http_spaces_move_t *move);
 static void ngx_http_spaces_move_tell(ngx_event_t *ev);
@@ -63,17 +64,21 @@ static void ngx_http_spaces_move_answer(ngx_http_spaces_move_t *move,
 static void ngx_http_spaces_move_free(ngx_http_spaces_move_t *move);
 
 static void ngx_http_spaces_hold_task(void *data, ngx_log_t *log);
+static ngx_int_t ngx_http_spaces_move_decide(ngx_http_spaces_move_t *move);
 static void ngx_http_spaces_extend_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_amend_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_purge_task(void *data, ngx_log_t *log);
-static void ngx_http_spaces_purge_due_task(void *data, ngx_log_t *log);
+static void ngx_http_spaces_lapse_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_settle_task(void *data, ngx_log_t *log);
 
 static void ngx_http_spaces_settle_held(ngx_http_spaces_move_t *move);
+static ngx_int_t ngx_http_spaces_settle_reason(ngx_http_spaces_move_t *move);
 static void ngx_http_spaces_settle_available(ngx_http_spaces_move_t *move);
 static ngx_int_t ngx_http_spaces_move_to_held(ngx_http_spaces_move_t *move);
 static void ngx_http_spaces_move_read(ngx_http_spaces_move_t *move,
     char *name);
+static ngx_http_spaces_space_t *ngx_http_spaces_move_parse(
+    ngx_http_spaces_move_t *move);
 static ngx_int_t ngx_http_spaces_move_write(ngx_http_spaces_move_t *move,
     char *name);
 static void ngx_http_spaces_move_failed(ngx_http_spaces_move_t *move,
@@ -81,6 +86,7 @@ static void ngx_http_spaces_move_failed(ngx_http_spaces_move_t *move,
 
 
 #define ngx_http_spaces_is_there(name)  (access(name, F_OK) == 0)
+#define ngx_http_spaces_is_full(err)    ((err) == ENOSPC || (err) == EDQUOT)
 
 
 /* in the order of ngx_http_spaces_move_e */
@@ -90,7 +96,7 @@ static void (*ngx_http_spaces_move_tasks[])(void *data, ngx_log_t *log) = {
     ngx_http_spaces_extend_task,
     ngx_http_spaces_amend_task,
     ngx_http_spaces_purge_task,
-    ngx_http_spaces_purge_due_task,
+    ngx_http_spaces_lapse_task,
     ngx_http_spaces_settle_task
 };
 
@@ -258,7 +264,31 @@ ngx_http_spaces_move_post(ngx_http_spaces_move_t *move)
     if (ngx_thread_task_post(move->smcf->thread_pool, move->task) != NGX_OK) {
         ngx_http_spaces_move_answer(move, NGX_ERROR);
         ngx_http_spaces_move_free(move);
+        return;
     }
+
+    /* a worker that leaves need not stay: the reaper finds the claim */
+
+    move->timer.cancelable = 1;
+    move->timer.handler = ngx_http_spaces_move_slow;
+
+    ngx_add_timer(&move->timer, NGX_HTTP_SPACES_MOVE_TIMEOUT);
+}
+
+
+/* a disk that stalls: the move goes on when it does */
+
+static void
+ngx_http_spaces_move_slow(ngx_event_t *ev)
+{
+    ngx_http_spaces_move_t  *move = ev->data;
+
+    ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "space %V: its recording is to be moved, and the disk "
+                      "under \"%V\" is too slow or stalled", &move->space->id,
+                      &move->smcf->path);
+
+    ngx_http_spaces_move_answer(move, NGX_BUSY);
 }
 
 
@@ -266,6 +296,10 @@ static void
 ngx_http_spaces_move_done(ngx_event_t *ev)
 {
     ngx_http_spaces_move_t  *move = ev->data;
+
+    if (move->timer.timer_set) {
+        ngx_del_timer(&move->timer);
+    }
 
     if (move->failed) {
         ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, move->err,
@@ -297,27 +331,12 @@ ngx_http_spaces_move_done(ngx_event_t *ev)
         return;
     }
 
-    if (move->kind == ngx_http_spaces_move_purge_due) {
-
-        if (move->size) {
-            move->kind = ngx_http_spaces_move_settle;
-            move->action.len = 0;
-
-        } else {
-            move->kind = ngx_http_spaces_move_purge;
-        }
-    }
-
     if (move->purged) {
         ngx_str_set(&move->action, "purge");
         ngx_str_set(&move->by, "reaper");
     }
 
     move->timer.handler = ngx_http_spaces_move_tell;
-
-    /* a worker that leaves need not stay: the reaper finds the claim */
-
-    move->timer.cancelable = 1;
 
     ngx_http_spaces_move_tell(&move->timer);
 }
@@ -328,13 +347,9 @@ ngx_http_spaces_move_done(ngx_event_t *ev)
 static ngx_int_t
 ngx_http_spaces_move_settled(ngx_http_spaces_move_t *move)
 {
-    ngx_str_t                 document;
     ngx_http_spaces_space_t  *space;
 
-    document.data = move->buffer;
-    document.len = move->size;
-
-    space = ngx_http_spaces_space_parse(&document, move->pool);
+    space = ngx_http_spaces_move_parse(move);
 
     if (space == NULL) {
         ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0,
@@ -446,6 +461,14 @@ ngx_http_spaces_move_count(ngx_http_spaces_move_t *move)
                 : ngx_http_spaces_metric_deleted;
         break;
 
+    case ngx_http_spaces_move_lapse:
+
+        if (!move->purged) {
+            return;
+        }
+
+        /* fall through */
+
     case ngx_http_spaces_move_purge:
         event = ngx_http_spaces_metric_purged;
         break;
@@ -502,9 +525,32 @@ ngx_http_spaces_hold_task(void *data, ngx_log_t *log)
         return;
     }
 
-    if (ngx_http_spaces_move_write(move, move->paths.held_json) == NGX_OK) {
+    if (ngx_http_spaces_move_decide(move) == NGX_OK) {
         (void) ngx_http_spaces_move_to_held(move);
     }
+}
+
+
+/*
+ * A description in held/ is the decision.  On a full disk it is the one that
+ * there is, whose words follow.
+ */
+
+static ngx_int_t
+ngx_http_spaces_move_decide(ngx_http_spaces_move_t *move)
+{
+    if (ngx_http_spaces_write_file(move->paths.held_json, move->document.data,
+                                   move->document.len)
+        == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_http_spaces_is_full(ngx_errno)) {
+        (void) rename(move->paths.recording_json, move->paths.held_json);
+    }
+
+    return ngx_http_spaces_move_write(move, move->paths.held_json);
 }
 
 
@@ -576,15 +622,13 @@ ngx_http_spaces_purge_task(void *data, ngx_log_t *log)
 }
 
 
-/* Redis may be older than the day that a moderator has set since */
+/* a Redis that lost its last words may know of an earlier day */
 
 static void
-ngx_http_spaces_purge_due_task(void *data, ngx_log_t *log)
+ngx_http_spaces_lapse_task(void *data, ngx_log_t *log)
 {
-    ngx_http_spaces_move_t  *move = data;
-
-    ngx_str_t                document;
-    ngx_http_spaces_space_t *space;
+    ngx_http_spaces_move_t   *move = data;
+    ngx_http_spaces_space_t  *space;
 
     if (ngx_http_spaces_is_there(move->paths.held_json)) {
 
@@ -594,10 +638,7 @@ ngx_http_spaces_purge_due_task(void *data, ngx_log_t *log)
             return;
         }
 
-        document.data = move->buffer;
-        document.len = move->size;
-
-        space = ngx_http_spaces_space_parse(&document, move->pool);
+        space = ngx_http_spaces_move_parse(move);
 
         if (space && space->hold_until > ngx_http_spaces_now()) {
             return;
@@ -606,7 +647,9 @@ ngx_http_spaces_purge_due_task(void *data, ngx_log_t *log)
         move->size = 0;
     }
 
-    ngx_http_spaces_purge_task(data, log);
+    ngx_http_spaces_purge_task(move, log);
+
+    move->purged = (move->rc == NGX_OK && move->failed == NULL);
 }
 
 
@@ -694,9 +737,51 @@ ngx_http_spaces_settle_held(ngx_http_spaces_move_t *move)
         }
     }
 
-    if (ngx_http_spaces_move_to_held(move) == NGX_OK) {
-        ngx_http_spaces_move_read(move, move->paths.held_json);
+    ngx_http_spaces_move_read(move, move->paths.held_json);
+
+    if (move->failed == NULL && ngx_http_spaces_settle_reason(move) == NGX_OK)
+    {
+        (void) ngx_http_spaces_move_to_held(move);
     }
+}
+
+
+/* a decision on a full disk that got no further: what it was is known */
+
+static ngx_int_t
+ngx_http_spaces_settle_reason(ngx_http_spaces_move_t *move)
+{
+    ngx_http_spaces_space_t  *space;
+
+    space = ngx_http_spaces_move_parse(move);
+
+    if (space == NULL || space->recording != NGX_HTTP_SPACES_AVAILABLE) {
+        return NGX_OK;
+    }
+
+    space->held_at = ngx_http_spaces_now();
+    space->recording = NGX_HTTP_SPACES_DELETED;
+
+    if (space->expires_at <= space->held_at) {
+        space->held_at = space->expires_at;
+        space->recording = NGX_HTTP_SPACES_EXPIRED;
+    }
+
+    space->hold_until = space->held_at + space->hold * 1000;
+
+    move->document = ngx_http_spaces_space_document(space, move->pool);
+
+    if (move->document.data == NULL
+        || move->document.len > NGX_HTTP_SPACES_DOCUMENT)
+    {
+        move->rc = NGX_DECLINED;
+        return NGX_ERROR;
+    }
+
+    move->size = move->document.len;
+    ngx_memcpy(move->buffer, move->document.data, move->size);
+
+    return ngx_http_spaces_move_write(move, move->paths.held_json);
 }
 
 
@@ -758,9 +843,23 @@ ngx_http_spaces_move_read(ngx_http_spaces_move_t *move, char *name)
 }
 
 
+static ngx_http_spaces_space_t *
+ngx_http_spaces_move_parse(ngx_http_spaces_move_t *move)
+{
+    ngx_str_t  document;
+
+    document.data = move->buffer;
+    document.len = move->size;
+
+    return ngx_http_spaces_space_parse(&document, move->pool);
+}
+
+
 static ngx_int_t
 ngx_http_spaces_move_write(ngx_http_spaces_move_t *move, char *name)
 {
+    ngx_err_t  err;
+
     if (ngx_http_spaces_write_file(name, move->document.data,
                                    move->document.len)
         == NGX_OK)
@@ -768,6 +867,17 @@ ngx_http_spaces_move_write(ngx_http_spaces_move_t *move, char *name)
         return NGX_OK;
     }
 
+    err = ngx_errno;
+
+    if (ngx_http_spaces_is_full(err)
+        && ngx_http_spaces_rewrite_file(name, name, move->document.data,
+                                        move->document.len)
+           == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    ngx_set_errno(err);
     ngx_http_spaces_move_failed(move, "writing of <id>.json");
 
     return NGX_ERROR;

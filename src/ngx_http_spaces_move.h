@@ -21,8 +21,7 @@ typedef enum {
     ngx_http_spaces_move_extend,     /* held -> held, to another day */
     ngx_http_spaces_move_amend,      /* available, otherwise described */
     ngx_http_spaces_move_purge,      /* held -> nothing */
-    ngx_http_spaces_move_purge_due,  /* likewise, if the disk agrees that it is
-                                        due, or else Redis is told */
+    ngx_http_spaces_move_lapse,      /* likewise, if its time is over */
     ngx_http_spaces_move_settle      /* Redis is to know what the disk has */
 } ngx_http_spaces_move_e;
 

@@ -305,6 +305,15 @@ ngx_http_spaces_reaper_space(void *data, redisReply *reply)
     ngx_http_spaces_due_t  *due = data;
 
     if (reply == NULL) {
+
+        if (ngx_http_spaces_redis_refused(due->reaper->smcf->redis)) {
+
+            /* it isn't a Space, and others are not to wait behind it */
+
+            ngx_http_spaces_reaper_again(due);
+            return;
+        }
+
         ngx_http_spaces_reaper_close(due);
         return;
     }
@@ -464,9 +473,8 @@ ngx_http_spaces_reaper_held(void *data, ngx_int_t rc,
 static void
 ngx_http_spaces_reaper_purge(ngx_http_spaces_due_t *due)
 {
-    if (ngx_http_spaces_move(due->reaper->smcf,
-                             ngx_http_spaces_move_purge_due, due->space,
-                             "purge", &ngx_http_spaces_reaper_name,
+    if (ngx_http_spaces_move(due->reaper->smcf, ngx_http_spaces_move_lapse,
+                             due->space, NULL, NULL,
                              ngx_http_spaces_reaper_purged, due)
         == NULL)
     {
@@ -576,7 +584,7 @@ ngx_http_spaces_reaper_left(void *data, redisReply *reply)
 }
 
 
-/* a disk that fails is not asked all the time, nor do others wait for it */
+/* what fails is not asked all the time, nor do others wait for it */
 
 static void
 ngx_http_spaces_reaper_again(ngx_http_spaces_due_t *due)

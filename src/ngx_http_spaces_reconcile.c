@@ -9,8 +9,15 @@
 #include <dirent.h>
 
 
-/* recordings looked at in one go */
-#define NGX_HTTP_SPACES_RECONCILE_BATCH  128
+/*
+ * Recordings looked at in one go: half of what may be moved at a time; and as
+ * many as Redis may tell of at once, all of a list that it keeps as one piece
+ */
+#define NGX_HTTP_SPACES_RECONCILE_BATCH  64
+#define NGX_HTTP_SPACES_RECONCILE_SEEN   128
+
+/* what couldn't be done is done again after, ms */
+#define NGX_HTTP_SPACES_RECONCILE_AGAIN  10000
 
 /* what a killed process left of a description it wrote goes after, s */
 #define NGX_HTTP_SPACES_RECONCILE_TMP    60
@@ -41,10 +48,9 @@ struct ngx_http_spaces_reconcile_s {
                                                   was done last; 0: never */
     ngx_uint_t                     waiting;    /* for so many answers */
     ngx_uint_t                     broken;     /* Redis went away meanwhile */
-    ngx_uint_t                     again;      /* some could not be settled */
 
     ngx_uint_t                     nseen;
-    ngx_http_spaces_seen_t         seen[NGX_HTTP_SPACES_RECONCILE_BATCH];
+    ngx_http_spaces_seen_t         seen[NGX_HTTP_SPACES_RECONCILE_SEEN];
 
     /* where the thread is */
     DIR                           *top;        /* recordings/ */
@@ -62,8 +68,12 @@ struct ngx_http_spaces_reconcile_s {
     off_t                          available_bytes;
     off_t                          held_bytes;
 
+    int64_t                        marked;     /* what Redis has, ms */
+    int64_t                        pause;      /* until, ms, monotonic */
+
     ngx_uint_t                     looked;     /* for the log */
     ngx_uint_t                     settled;
+    ngx_uint_t                     left;       /* that could not be settled */
 };
 
 
@@ -122,8 +132,8 @@ ngx_http_spaces_reconcile_create(ngx_http_spaces_main_conf_t *smcf)
 
 
 /*
- * A Redis that was emptied looks like any other, but for a key that this node
- * has left there: it is looked for every second.
+ * A Redis that was emptied, or has become an older one, looks like any other,
+ * but for a date that this node has left there: it is asked for every second.
  */
 
 void
@@ -136,7 +146,7 @@ ngx_http_spaces_reconcile_run(ngx_http_spaces_reconcile_t *rec)
     smcf = rec->smcf;
 
     if (rec->step != ngx_http_spaces_reconcile_idle || rec->waiting
-        || ngx_exiting)
+        || ngx_exiting || ngx_http_spaces_monotonic() < rec->pause)
     {
         return;
     }
@@ -146,7 +156,7 @@ ngx_http_spaces_reconcile_run(ngx_http_spaces_reconcile_t *rec)
         return;
     }
 
-    ngx_str_set(&argv[0], "EXISTS");
+    ngx_str_set(&argv[0], "GET");
     argv[1] = ngx_http_spaces_redis_key(smcf, pool, "node:%V", &smcf->node);
 
     if (argv[1].data
@@ -169,23 +179,23 @@ ngx_http_spaces_reconcile_marker(void *data, redisReply *reply)
 
     rec->waiting = 0;
 
-    if (reply == NULL || reply->type != REDIS_REPLY_INTEGER || ngx_exiting) {
+    if (reply == NULL || ngx_exiting) {
         return;
     }
 
     generation = ngx_http_spaces_redis_generation(rec->smcf->redis);
 
-    if (reply->integer == 0) {
-
-        /* what is live tells Redis again by itself */
-
-        (void) ngx_atomic_fetch_add(&rec->smcf->zone->sh->resave, 1);
-
-    } else if (rec->generation == generation) {
+    if (rec->generation == generation && reply->type == REDIS_REPLY_STRING
+        && ngx_atoof((u_char *) reply->str, reply->len) >= rec->marked)
+    {
         return;
     }
 
     rec->generation = generation;
+
+    /* what is live tells Redis again by itself */
+
+    (void) ngx_atomic_fetch_add(&rec->smcf->zone->sh->resave, 1);
 
     ngx_http_spaces_reconcile_begin(rec);
 }
@@ -197,7 +207,6 @@ static void
 ngx_http_spaces_reconcile_begin(ngx_http_spaces_reconcile_t *rec)
 {
     rec->broken = 0;
-    rec->again = 0;
     rec->through = 0;
     rec->available = 0;
     rec->held = 0;
@@ -205,6 +214,7 @@ ngx_http_spaces_reconcile_begin(ngx_http_spaces_reconcile_t *rec)
     rec->held_bytes = 0;
     rec->looked = 0;
     rec->settled = 0;
+    rec->left = 0;
     rec->err = 0;
     rec->cursor[0] = '0';
     rec->cursor_len = 1;
@@ -462,9 +472,12 @@ ngx_http_spaces_reconcile_was_read(ngx_event_t *ev)
     ngx_http_spaces_reconcile_t  *rec = ev->data;
 
     if (rec->err) {
-        ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, rec->err,
+        ngx_http_spaces_log_error(NGX_LOG_CRIT, ngx_cycle->log, rec->err,
                       "what is under \"%V\" can't be compared with Redis: "
                       "opendir() \"%s\" failed", &rec->smcf->path, rec->name);
+
+        rec->pause = ngx_http_spaces_monotonic()
+                     + NGX_HTTP_SPACES_RECONCILE_AGAIN;
 
         ngx_http_spaces_reconcile_leave(rec);
         return;
@@ -522,6 +535,17 @@ ngx_http_spaces_reconcile_known(void *data, redisReply *reply)
     recording = ngx_http_spaces_reconcile_recording(rec, reply, &here);
 
     if (reply == NULL) {
+
+        if (ngx_http_spaces_redis_refused(rec->smcf->redis)) {
+
+            /* something else has its key: the others are not to wait */
+
+            rec->left++;
+            seen->odd = 0;
+            ngx_http_spaces_reconcile_answered(rec);
+            return;
+        }
+
         rec->broken = 1;
     }
 
@@ -622,7 +646,7 @@ ngx_http_spaces_reconcile_settle(ngx_http_spaces_reconcile_t *rec)
             rec->waiting++;
 
         } else {
-            rec->again = 1;
+            rec->left++;
         }
     }
 
@@ -639,8 +663,8 @@ ngx_http_spaces_reconcile_moved(void *data, ngx_int_t rc,
     if (rc == NGX_OK) {
         rec->settled++;
 
-    } else if (rc == NGX_BUSY) {
-        rec->again = 1;
+    } else if (rc != NGX_DECLINED) {
+        rec->left++;
     }
 
     if (--rec->waiting) {
@@ -679,8 +703,7 @@ ngx_http_spaces_reconcile_scan(ngx_http_spaces_reconcile_t *rec)
     argv[2].data = rec->cursor;
     argv[2].len = rec->cursor_len;
     ngx_str_set(&argv[3], "COUNT");
-    argv[4] = ngx_http_spaces_number(pool,
-                                     NGX_HTTP_SPACES_RECONCILE_BATCH / 2);
+    argv[4] = ngx_http_spaces_number(pool, NGX_HTTP_SPACES_RECONCILE_BATCH);
 
     if (argv[1].data == NULL || argv[4].data == NULL
         || ngx_http_spaces_redis_command(smcf->redis, 5, argv,
@@ -738,9 +761,7 @@ ngx_http_spaces_reconcile_scanned(void *data, redisReply *reply)
         id.data = (u_char *) list->element[i]->str;
         id.len = list->element[i]->len;
 
-        /* a list that Redis keeps as one piece comes whole: 128 by default */
-
-        if (rec->nseen == NGX_HTTP_SPACES_RECONCILE_BATCH) {
+        if (rec->nseen == NGX_HTTP_SPACES_RECONCILE_SEEN) {
             break;
         }
 
@@ -828,13 +849,6 @@ ngx_http_spaces_reconcile_end(ngx_http_spaces_reconcile_t *rec)
     smcf = rec->smcf;
     rec->step = ngx_http_spaces_reconcile_idle;
 
-    if (rec->again) {
-
-        /* they were being moved, for long: all of it once more */
-
-        rec->generation = 0;
-    }
-
     ngx_http_spaces_metrics_stored(rec->available, rec->available_bytes,
                                    rec->held, rec->held_bytes);
 
@@ -845,14 +859,23 @@ ngx_http_spaces_reconcile_end(ngx_http_spaces_reconcile_t *rec)
                       rec->looked, &smcf->path);
     }
 
+    rec->pause = ngx_http_spaces_monotonic() + NGX_HTTP_SPACES_RECONCILE_AGAIN;
+
+    if (rec->left) {
+        rec->generation = 0;
+        return;
+    }
+
     pool = ngx_create_pool(1024, ngx_cycle->log);
     if (pool == NULL) {
         return;
     }
 
+    rec->marked = ngx_http_spaces_now();
+
     ngx_str_set(&argv[0], "SET");
     argv[1] = ngx_http_spaces_redis_key(smcf, pool, "node:%V", &smcf->node);
-    argv[2] = ngx_http_spaces_number(pool, ngx_http_spaces_now());
+    argv[2] = ngx_http_spaces_number(pool, rec->marked);
 
     if (argv[1].data && argv[2].data
         && ngx_http_spaces_redis_command(smcf->redis, 3, argv,
@@ -871,7 +894,11 @@ ngx_http_spaces_reconcile_marked(void *data, redisReply *reply)
 {
     ngx_http_spaces_reconcile_t  *rec = data;
 
-    /* if it failed, all of it begins again */
-
     rec->waiting = 0;
+
+    /* if it failed, all of it begins again, but not at once */
+
+    if (reply) {
+        rec->pause = 0;
+    }
 }

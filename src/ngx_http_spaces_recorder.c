@@ -20,11 +20,18 @@
 #define NGX_HTTP_SPACES_WRITE  200
 #define NGX_HTTP_SPACES_SYNC   600
 
+/* and so much at a time, bytes */
+#define NGX_HTTP_SPACES_PIECE  32768
+
 
 typedef struct {
     ngx_fd_t                       fd;
 
-    u_char                        *pages;
+    /*
+     * A copy: what a disk that stalls has begun to write isn't overwritten
+     * meanwhile, as it would be in the ring
+     */
+    u_char                        *piece;
     uint64_t                       from;       /* bytes of the stream */
     uint64_t                       to;
 
@@ -66,11 +73,13 @@ struct ngx_http_spaces_recorder_s {
     unsigned                       busy:1;
     unsigned                       failed:1;
     unsigned                       closing:1;
+    unsigned                       whole:1;    /* nothing was left to write */
 };
 
 
 static ngx_int_t ngx_http_spaces_recorder_post(ngx_http_spaces_recorder_t *rec,
     void (*handler)(void *data, ngx_log_t *log));
+static void ngx_http_spaces_recorder_take(ngx_http_spaces_recorder_t *rec);
 static void ngx_http_spaces_recorder_done(ngx_event_t *ev);
 static void ngx_http_spaces_recorder_synced(ngx_http_spaces_recorder_t *rec);
 static void ngx_http_spaces_recorder_check(ngx_http_spaces_recorder_t *rec);
@@ -133,7 +142,6 @@ ngx_http_spaces_recorder_open(ngx_http_spaces_main_conf_t *smcf,
     t = rec->task->ctx;
 
     t->fd = NGX_INVALID_FILE;
-    t->pages = room->pages;
     t->resume = resume;
     t->starting = (room->state == NGX_HTTP_SPACES_ROOM_STARTING);
     t->min_free = smcf->min_free;
@@ -149,8 +157,11 @@ ngx_http_spaces_recorder_open(ngx_http_spaces_main_conf_t *smcf,
     t->held_json = (char *) ngx_http_spaces_held_path(&smcf->path, &id,
                                                       ".json", pool).data;
 
+    t->piece = ngx_pnalloc(pool, NGX_HTTP_SPACES_PIECE);
+
     if (t->live == NULL || t->live_json == NULL || t->recording == NULL
-        || t->recording_json == NULL || t->held_json == NULL)
+        || t->recording_json == NULL || t->held_json == NULL
+        || t->piece == NULL)
     {
         goto failed;
     }
@@ -225,14 +236,17 @@ ngx_http_spaces_recorder_run(ngx_http_spaces_recorder_t *rec)
 
     now = ngx_http_spaces_monotonic();
 
-    if (rec->busy || now < rec->wrote + NGX_HTTP_SPACES_WRITE) {
+    if (rec->busy
+        || (now < rec->wrote + NGX_HTTP_SPACES_WRITE
+            && head - room->written < NGX_HTTP_SPACES_PIECE))
+    {
         return;
     }
 
     t = rec->task->ctx;
 
-    t->from = room->written;
-    t->to = head;
+    ngx_http_spaces_recorder_take(rec);
+
     t->sync = (now >= rec->synced + NGX_HTTP_SPACES_SYNC);
 
     if (t->from == t->to && !t->sync) {
@@ -243,6 +257,7 @@ ngx_http_spaces_recorder_run(ngx_http_spaces_recorder_t *rec)
 
     if (t->sync) {
         rec->synced = now;
+        rec->whole = (t->to == head);
     }
 
     /* a full queue of tasks is tried again at the next tick */
@@ -268,16 +283,21 @@ ngx_http_spaces_recorder_close(ngx_http_spaces_recorder_t *rec)
         return NGX_ERROR;
     }
 
-    rec->closing = 1;
-
     room = rec->room;
     t = rec->task->ctx;
 
-    t->from = room->written;
-    t->to = ngx_http_spaces_room_playout(room)->head;
+    ngx_http_spaces_recorder_take(rec);
+
+    t->size = (off_t) ngx_http_spaces_room_playout(room)->head;
+
+    if (!rec->failed && t->to != (uint64_t) t->size) {
+        return NGX_ERROR;
+    }
+
+    rec->closing = 1;
+
     t->sync = 1;
     t->repair = rec->failed;
-    t->size = (off_t) t->to;
     t->granule = ngx_http_spaces_room_playout(room)->granule;
 
     return ngx_http_spaces_recorder_post(rec,
@@ -333,26 +353,34 @@ ngx_http_spaces_recorder_leave(ngx_http_spaces_recorder_t *rec)
 
     t = rec->task->ctx;
 
-    if (t->fd == NGX_INVALID_FILE || t->err) {
+    if (t->fd == NGX_INVALID_FILE || t->err
+        || ngx_http_spaces_room_playout(rec->room)->head - rec->room->written
+           > NGX_HTTP_SPACES_PAGES)
+    {
         return;
     }
 
     /* the threads are gone, what they had begun is done or done again */
 
-    t->from = rec->room->written;
-    t->to = ngx_http_spaces_room_playout(rec->room)->head;
-    t->sync = 1;
-
-    ngx_http_spaces_recorder_write_task(t, ngx_cycle->log);
-
     rec->busy = 0;
-    ngx_http_spaces_recorder_check(rec);
 
-    if (!rec->failed) {
+    do {
+        ngx_http_spaces_recorder_take(rec);
+
+        t->sync = (t->to - t->from < NGX_HTTP_SPACES_PIECE);
+
+        ngx_http_spaces_recorder_write_task(t, ngx_cycle->log);
+        ngx_http_spaces_recorder_check(rec);
+
+        if (rec->failed) {
+            return;
+        }
+
         ngx_http_spaces_metrics_add(ngx_http_spaces_metric_written,
                                     t->to - t->from);
         rec->room->written = t->to;
-    }
+
+    } while (!t->sync);
 }
 
 
@@ -388,6 +416,31 @@ ngx_http_spaces_recorder_post(ngx_http_spaces_recorder_t *rec,
 }
 
 
+/* what is next for the disk */
+
+static void
+ngx_http_spaces_recorder_take(ngx_http_spaces_recorder_t *rec)
+{
+    size_t                            start, len, first;
+    ngx_http_spaces_room_t           *room;
+    ngx_http_spaces_recorder_task_t  *t;
+
+    room = rec->room;
+    t = rec->task->ctx;
+
+    t->from = room->written;
+    t->to = ngx_min(ngx_http_spaces_room_playout(room)->head,
+                    t->from + NGX_HTTP_SPACES_PIECE);
+
+    len = (size_t) (t->to - t->from);
+    start = (size_t) (t->from % NGX_HTTP_SPACES_PAGES);
+    first = ngx_min(len, NGX_HTTP_SPACES_PAGES - start);
+
+    ngx_memcpy(t->piece, room->pages + start, first);
+    ngx_memcpy(t->piece + first, room->pages, len - first);
+}
+
+
 static void
 ngx_http_spaces_recorder_done(ngx_event_t *ev)
 {
@@ -419,7 +472,10 @@ ngx_http_spaces_recorder_synced(ngx_http_spaces_recorder_t *rec)
 {
     int64_t  time;
 
-    rec->room->synced = rec->synced;
+    if (rec->whole) {
+        rec->room->synced = rec->synced;
+    }
+
     time = ngx_http_spaces_monotonic() - rec->synced;
 
     ngx_http_spaces_metrics_observe(ngx_http_spaces_histogram_sync,
@@ -548,17 +604,14 @@ ngx_http_spaces_recorder_open_task(void *data, ngx_log_t *log)
 static void
 ngx_http_spaces_recorder_write_task(void *data, ngx_log_t *log)
 {
-    size_t                            start, len;
     ssize_t                           n;
     uint64_t                          at;
     ngx_http_spaces_recorder_task_t  *t = data;
 
     for (at = t->from; at < t->to; at += (uint64_t) n) {
 
-        start = (size_t) (at % NGX_HTTP_SPACES_PAGES);
-        len = ngx_min((size_t) (t->to - at), NGX_HTTP_SPACES_PAGES - start);
-
-        n = pwrite(t->fd, t->pages + start, len, (off_t) at);
+        n = pwrite(t->fd, t->piece + (at - t->from), (size_t) (t->to - at),
+                   (off_t) at);
 
         if (n == -1) {
 

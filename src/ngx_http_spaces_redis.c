@@ -8,6 +8,9 @@
 #include "ngx_http_spaces_metrics.h"
 
 
+/* why a transaction won't be executed, in Redis's words, bytes */
+#define NGX_HTTP_SPACES_REDIS_REASON     200
+
 /* the pause before the next attempt, ms: doubled each time, half random */
 #define NGX_HTTP_SPACES_REDIS_MIN_PAUSE  100
 #define NGX_HTTP_SPACES_REDIS_MAX_PAUSE  5000
@@ -49,7 +52,8 @@ struct ngx_http_spaces_redis_s {
     ngx_event_t                      timeout;      /* of the oldest */
     ngx_uint_t                       generation;   /* of its connection */
     unsigned                         closing:1;
-    unsigned                         demoted:1;    /* it is a replica now */
+    unsigned                         refused:1;    /* what is answered now */
+    char                             reason[NGX_HTTP_SPACES_REDIS_REASON];
 };
 
 
@@ -72,12 +76,11 @@ static void ngx_http_spaces_redis_on_greet(redisAsyncContext *ac, void *reply,
     void *data);
 static void ngx_http_spaces_redis_on_message(redisAsyncContext *ac,
     void *reply, void *data);
+static void ngx_http_spaces_redis_on_queued(redisAsyncContext *ac, void *r,
+    void *data);
 static void ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *reply,
     void *data);
-static void ngx_http_spaces_redis_on_queued(redisAsyncContext *ac,
-    void *reply, void *data);
-static void ngx_http_spaces_redis_refused(ngx_http_spaces_redis_t *redis,
-    redisReply *reply);
+static redisReply *ngx_http_spaces_redis_error(redisReply *reply);
 static void ngx_http_spaces_redis_lost(ngx_http_spaces_redis_link_t *link,
     const char *why);
 
@@ -187,6 +190,13 @@ ngx_uint_t
 ngx_http_spaces_redis_generation(ngx_http_spaces_redis_t *redis)
 {
     return redis->generation;
+}
+
+
+ngx_uint_t
+ngx_http_spaces_redis_refused(ngx_http_spaces_redis_t *redis)
+{
+    return redis->refused;
 }
 
 
@@ -396,16 +406,11 @@ ngx_http_spaces_redis_send(ngx_http_spaces_redis_t *redis, ngx_uint_t argc,
         lens[i] = argv[i].len;
     }
 
-    if (op) {
-        rc = redisAsyncCommandArgv(redis->commands.ac,
-                                   ngx_http_spaces_redis_on_reply, op,
-                                   (int) argc, args, lens);
-
-    } else {
-        rc = redisAsyncCommandArgv(redis->commands.ac,
-                                   ngx_http_spaces_redis_on_queued, redis,
-                                   (int) argc, args, lens);
-    }
+    rc = redisAsyncCommandArgv(redis->commands.ac,
+                               op ? ngx_http_spaces_redis_on_reply
+                                  : ngx_http_spaces_redis_on_queued,
+                               op ? (void *) op : redis,
+                               (int) argc, args, lens);
 
     ngx_free(args);
 
@@ -467,18 +472,38 @@ ngx_http_spaces_redis_command_timeout(ngx_event_t *ev)
 }
 
 
+/* in a transaction: EXEC will only say that there was an error */
+
+static void
+ngx_http_spaces_redis_on_queued(redisAsyncContext *ac, void *r, void *data)
+{
+    redisReply               *reply = r;
+    ngx_http_spaces_redis_t  *redis = data;
+
+    if (reply && reply->type == REDIS_REPLY_ERROR && redis->reason[0] == '\0')
+    {
+        ngx_cpystrn((u_char *) redis->reason, (u_char *) reply->str,
+                    NGX_HTTP_SPACES_REDIS_REASON);
+    }
+}
+
+
 static void
 ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *r, void *data)
 {
     redisReply                  *reply = r;
     ngx_http_spaces_redis_op_t  *op = data;
 
-    size_t                       i;
+    const char                  *reason;
+    redisReply                  *error;
+    ngx_uint_t                   demoted;
     ngx_http_spaces_redis_t     *redis;
 
-    redis = op->redis;
-
     ngx_queue_remove(&op->queue);
+
+    redis = op->redis;
+    demoted = 0;
+    error = reply ? ngx_http_spaces_redis_error(reply) : NULL;
 
     if (reply) {
         ngx_http_spaces_metrics_observe(ngx_http_spaces_histogram_redis,
@@ -489,42 +514,38 @@ ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *r, void *data)
                                     1);
     }
 
-    if (reply && reply->type == REDIS_REPLY_ERROR) {
+    if (error) {
+        reason = redis->reason[0] ? redis->reason : error->str;
 
-        /* of a transaction that is discarded the reason has come before */
+        ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                                 "redis %V refused a command: %*s",
+                                 &redis->smcf->redis_conf.name,
+                                 ngx_strnlen((u_char *) reason,
+                                             NGX_HTTP_SPACES_REDIS_REASON),
+                                 reason);
+        ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_refused, 1);
 
-        if (ngx_strncmp(reply->str, "EXECABORT", 9) != 0) {
-            ngx_http_spaces_redis_refused(redis, reply);
-        }
+        /* the name may lead to the one that took over by now */
 
+        demoted = (ngx_strncmp(reason, "READONLY", 8) == 0);
         reply = NULL;
     }
 
-    if (reply && reply->type == REDIS_REPLY_ARRAY) {
-
-        /* a command of a transaction that failed when the rest was done */
-
-        for (i = 0; i < reply->elements; i++) {
-
-            if (reply->element[i]->type == REDIS_REPLY_ERROR) {
-                ngx_http_spaces_redis_refused(redis, reply->element[i]);
-            }
-        }
-    }
+    redis->reason[0] = '\0';
 
     if (!redis->closing) {
         ngx_http_spaces_redis_time(redis);
     }
 
     if (op->handler) {
+        redis->refused = (error != NULL);
         op->handler(op->data, reply);
+        redis->refused = 0;
     }
 
     ngx_free(op);
 
-    /* the name may lead to the one that took over by now */
-
-    if (redis->demoted && redis->commands.ac == ac
+    if (demoted && redis->commands.ac == ac
         && ngx_current_msec - redis->commands.attempted
            > NGX_HTTP_SPACES_REDIS_MAX_PAUSE)
     {
@@ -534,33 +555,29 @@ ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *r, void *data)
 }
 
 
-/* in a transaction every command is taken or refused before all are done */
+/* of a command, or of one in a transaction that was carried out otherwise */
 
-static void
-ngx_http_spaces_redis_on_queued(redisAsyncContext *ac, void *r, void *data)
+static redisReply *
+ngx_http_spaces_redis_error(redisReply *reply)
 {
-    redisReply               *reply = r;
-    ngx_http_spaces_redis_t  *redis = data;
+    size_t  i;
 
-    if (reply && reply->type == REDIS_REPLY_ERROR) {
-        ngx_http_spaces_redis_refused(redis, reply);
+    if (reply->type == REDIS_REPLY_ERROR) {
+        return reply;
     }
-}
 
-
-static void
-ngx_http_spaces_redis_refused(ngx_http_spaces_redis_t *redis,
-    redisReply *reply)
-{
-    ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                              "redis %V refused a command: %*s",
-                              &redis->smcf->redis_conf.name,
-                              (size_t) ngx_min(reply->len, 200), reply->str);
-    ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_refused, 1);
-
-    if (ngx_strncmp(reply->str, "READONLY", 8) == 0) {
-        redis->demoted = 1;
+    if (reply->type != REDIS_REPLY_ARRAY) {
+        return NULL;
     }
+
+    for (i = 0; i < reply->elements; i++) {
+
+        if (reply->element[i]->type == REDIS_REPLY_ERROR) {
+            return reply->element[i];
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -574,10 +591,6 @@ ngx_http_spaces_redis_connect(ngx_http_spaces_redis_link_t *link)
 
     link->connected = 0;
     link->attempted = ngx_current_msec;
-
-    if (link == &link->redis->commands) {
-        link->redis->demoted = 0;
-    }
 
     ac = conf->port ? redisAsyncConnect((char *) conf->host.data, conf->port)
                     : redisAsyncConnectUnix((char *) conf->host.data);
@@ -750,7 +763,7 @@ ngx_http_spaces_redis_on_greet(redisAsyncContext *ac, void *r, void *data)
         return;
     }
 
-    if (reply->str && ngx_strcmp(reply->str, "PONG") == 0 && !link->connected) {
+    if (ngx_strcmp(reply->str, "PONG") == 0 && !link->connected) {
         level = link->complained ? NGX_LOG_NOTICE : NGX_LOG_INFO;
 
         ngx_log_error(level, ngx_cycle->log, 0, "redis %V is connected",

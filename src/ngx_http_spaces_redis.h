@@ -56,7 +56,8 @@ ngx_http_spaces_redis_op_t *ngx_http_spaces_redis_command(
 
 /*
  * Several commands as one transaction: an array of arrays of ngx_str_t.  The
- * handler gets the reply of EXEC, an array, or NULL: then nothing was done.
+ * handler gets the reply of EXEC, an array, or NULL: then nothing was done, or
+ * not all of it, if a key is of another type than ours.
  */
 ngx_http_spaces_redis_op_t *ngx_http_spaces_redis_transaction(
     ngx_http_spaces_redis_t *redis, ngx_array_t *commands,
@@ -70,6 +71,9 @@ ngx_uint_t ngx_http_spaces_redis_ready(ngx_http_spaces_redis_t *redis);
 
 /* of the connection, that it is another: 0 before there was any */
 ngx_uint_t ngx_http_spaces_redis_generation(ngx_http_spaces_redis_t *redis);
+
+/* in a handler without a reply: Redis is there, and has said no */
+ngx_uint_t ngx_http_spaces_redis_refused(ngx_http_spaces_redis_t *redis);
 
 /* <prefix><format>; data is NULL without memory */
 ngx_str_t ngx_http_spaces_redis_key(ngx_http_spaces_main_conf_t *smcf,

@@ -752,8 +752,7 @@ ngx_http_spaces_owned_speakers(ngx_http_spaces_owned_t *owned)
 static ngx_int_t
 ngx_http_spaces_owned_post(ngx_http_spaces_owned_t *owned)
 {
-    if (ngx_thread_task_post(owned->smcf->thread_pool, owned->task) != NGX_OK)
-    {
+    if (ngx_thread_task_post(owned->smcf->codec_pool, owned->task) != NGX_OK) {
         return NGX_ERROR;
     }
 

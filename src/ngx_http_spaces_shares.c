@@ -308,8 +308,8 @@ ngx_http_spaces_shares_listed(ngx_http_request_t *r, redisReply *reply)
         }
     }
 
-    return ngx_http_spaces_request_transaction(r, commands,
-                                               ngx_http_spaces_shares_read);
+    return ngx_http_spaces_request_reads(r, commands,
+                                         ngx_http_spaces_shares_read);
 }
 
 

@@ -68,6 +68,19 @@ static ngx_int_t ngx_http_spaces_unavailable(ngx_http_request_t *r);
 static void ngx_http_spaces_saving_handler(void *data, redisReply *reply);
 
 
+/* each command behind the number of its words */
+
+static ngx_str_t  ngx_http_spaces_reads_script = ngx_string(
+    "local replies, i = {}, 1 "
+    "while ARGV[i] do "
+        "local last = i + ARGV[i] "
+        "replies[#replies + 1] = redis.call(unpack(ARGV, i + 1, last)) "
+        "i = last + 1 "
+    "end "
+    "return replies"
+);
+
+
 #define ngx_http_spaces_all_changes(zone)                                     \
     (&(zone)->sh->any_change)
 
@@ -484,6 +497,47 @@ ngx_http_spaces_request_transaction(ngx_http_request_t *r,
                ngx_http_spaces_redis_transaction(smcf->redis, commands,
                                               ngx_http_spaces_request_handler,
                                               r));
+}
+
+
+ngx_int_t
+ngx_http_spaces_request_reads(ngx_http_request_t *r, ngx_array_t *commands,
+    ngx_http_spaces_reply_pt reply)
+{
+    ngx_str_t    *word, *arg;
+    ngx_uint_t    i, n;
+    ngx_array_t  *command, args;
+
+    command = commands->elts;
+
+    if (ngx_array_init(&args, r->pool, 64, sizeof(ngx_str_t)) != NGX_OK
+        || (word = ngx_array_push_n(&args, 3)) == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&word[0], "EVAL");
+    word[1] = ngx_http_spaces_reads_script;
+    ngx_str_set(&word[2], "0");
+
+    for (i = 0; i < commands->nelts; i++) {
+        n = command[i].nelts;
+        arg = command[i].elts;
+
+        word = ngx_array_push_n(&args, n + 1);
+        if (word == NULL) {
+            return NGX_ERROR;
+        }
+
+        word[0] = ngx_http_spaces_number(r->pool, (int64_t) n);
+        if (word[0].data == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(&word[1], arg, n * sizeof(ngx_str_t));
+    }
+
+    return ngx_http_spaces_request_command(r, args.nelts, args.elts, reply);
 }
 
 

@@ -49,6 +49,13 @@ ngx_int_t ngx_http_spaces_request_transaction(ngx_http_request_t *r,
     ngx_array_t *commands, ngx_http_spaces_reply_pt reply);
 
 /*
+ * Likewise several that only read: a Redis that has no memory for a
+ * transaction answers these.  The reply is what EXEC would give.
+ */
+ngx_int_t ngx_http_spaces_request_reads(ngx_http_request_t *r,
+    ngx_array_t *commands, ngx_http_spaces_reply_pt reply);
+
+/*
  * Adds to a transaction what stores a Space: all its fields, its place in the
  * timeline and among the due dates, and the word that it changed.
  */

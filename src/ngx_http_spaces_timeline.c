@@ -419,8 +419,8 @@ ngx_http_spaces_timeline_round(ngx_http_request_t *r)
         }
     }
 
-    return ngx_http_spaces_request_transaction(r, commands,
-                                             ngx_http_spaces_timeline_places);
+    return ngx_http_spaces_request_reads(r, commands,
+                                         ngx_http_spaces_timeline_places);
 }
 
 
@@ -559,8 +559,8 @@ ngx_http_spaces_timeline_places(ngx_http_request_t *r, redisReply *reply)
         }
     }
 
-    return ngx_http_spaces_request_transaction(r, commands,
-                                             ngx_http_spaces_timeline_spaces);
+    return ngx_http_spaces_request_reads(r, commands,
+                                         ngx_http_spaces_timeline_spaces);
 }
 
 

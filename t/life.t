@@ -14,45 +14,10 @@ use Test::More;
 use Test::Spaces;
 use Test::Spaces::Faults;
 use Test::Spaces::Ogg qw(build silence_of);
+use Test::Spaces::Recordings;
 use Time::HiRes qw(sleep time);
 
-my $audio = build(packets => [silence_of(50)]);
-
-sub files {
-    my ($s) = @_;
-    return join ' ', sort map { s{^\Q$s->{dir}\E/spaces/}{}r }
-        grep { -f } map { glob "$s->{dir}/spaces/$_" }
-        qw(live/* recordings/*/* held/*);
-}
-
-sub available {
-    my ($s, $id) = @_;
-    my $xx = substr $id, 0, 2;
-    return "recordings/$xx/$id.json recordings/$xx/$id.opus";
-}
-
-sub held { return "held/$_[0].json held/$_[0].opus" }
-
-sub recorded {
-    my ($s, %fields) = @_;
-    my $space = $s->create(record => true, %fields);
-    is($s->ingest($space, $audio)->code, 200, 'recorded');
-    return $space;
-}
-
-sub delete_it {
-    my ($s, $space) = @_;
-    return $s->http('DELETE', "/spaces/$space->{id}",
-                    $s->bearer($space->{token}));
-}
-
-sub moderator { return { Cookie => "spaces_user=$_[0]; moderator=1" } }
-
-sub audit {
-    my ($s) = @_;
-    return map { my %f = @{ $_->[1] }; "$f{action} $f{by} $f{space}" }
-           @{ $s->redis('XRANGE', 'spaces:audit', '-', '+') };
-}
+my $audio = $Test::Spaces::Recordings::audio;
 
 sub is_problem {
     my ($res, $code, $slug, $name) = @_;

@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
@@ -164,6 +165,46 @@ fault_path(int fd, char *path, size_t size)
     path[n > 0 ? n : 0] = '\0';
 
     return path;
+}
+
+
+/* the mode of a file that is created is the one argument that may follow */
+
+static int
+fault_open(const char *call, const char *name, int flags, mode_t mode)
+{
+    int (*next)(const char *, int, ...) = fault_next(call);
+
+    fault_call(int, "open", name, next(name, flags, mode))
+}
+
+
+#define fault_define_open(call)                                               \
+                                                                              \
+int                                                                           \
+call(const char *name, int flags, ...)                                        \
+{                                                                             \
+    mode_t   mode;                                                            \
+    va_list  args;                                                            \
+                                                                              \
+    va_start(args, flags);                                                    \
+    mode = (flags & O_CREAT) ? va_arg(args, mode_t) : 0;                      \
+    va_end(args);                                                             \
+                                                                              \
+    return fault_open(#call, name, flags, mode);                              \
+}
+
+
+fault_define_open(open)
+fault_define_open(open64)
+
+
+int
+mkdir(const char *name, mode_t mode)
+{
+    int (*next)(const char *, mode_t) = fault_next("mkdir");
+
+    fault_call(int, "mkdir", name, next(name, mode))
 }
 
 

@@ -1,0 +1,281 @@
+#!/usr/bin/perl
+
+# A disk that is full, that only reads, that stalls: what is live goes on, and
+# what can be done to recordings is done.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Mojo::Date;
+use Mojo::JSON qw(decode_json true);
+use Test::More;
+use Test::Spaces;
+use Test::Spaces::Audio qw(broken_pages steady);
+use Test::Spaces::Faults;
+use Test::Spaces::Loop;
+use Test::Spaces::Ogg qw(packets);
+use Test::Spaces::Recordings;
+use Time::HiRes qw(time);
+
+my %moderated = (spaces_moderator => '$cookie_moderator');
+
+sub is_busy {
+    my ($res, $name) = @_;
+    is($res->code, 503, "$name: 503") or diag($res->body);
+    is($res->json->{type}, 'urn:spaces:storage', "$name: and why");
+    like($res->headers->header('Retry-After'), qr/^\d+$/, "$name: when");
+}
+
+sub due_now {
+    my ($s, @spaces) = @_;
+    for (@spaces) {
+        $s->redis('HSET', "spaces:space:{$_->{id}}", 'expires_at',
+                  int((time - 60) * 1000));
+        $s->redis('ZADD', 'spaces:due:here', 1, $_->{id});
+    }
+}
+
+subtest 'what a full disk can do' => sub {
+    my $s = Test::Spaces->new(workers => 2, with_faults,
+                              http => \%moderated);
+    my $mounted = system('mount', '-t', 'tmpfs', '-o', 'size=1m,mode=755',
+                         'none', "$s->{dir}/spaces") == 0;
+    $s->start;
+    my @spaces = map { recorded($s, title => "n$_") } 1 .. 3;
+    my ($deleted, $expired, $purged) = @spaces;
+    delete_it($s, $purged);
+
+    if ($mounted) {
+        open my $out, '>', "$s->{dir}/spaces/filler" or die;
+        1 while syswrite $out, "\0" x 512;
+    } else {
+        # without the right to mount: no block for a new file
+        faults($s, 'write held/ 28', 'write recordings/ 28');
+    }
+
+    my $id = $deleted->{id};
+    my $res = delete_it($s, $deleted);
+    is($res->code, 200, 'deleting') or diag($res->body);
+    is($s->http('GET', "/spaces/$id/replay")->code, 410, 'is done');
+    my $held = decode_json(slurp("$s->{dir}/spaces/held/$id.json"));
+    is($held->{recording}, 'deleted', 'and written down');
+    is($held->{title}, 'n1', 'with all that was there');
+    my $until = rfc3339(35 * 86400);
+    $res = $s->http('PATCH', "/spaces/$id/review", moderator('mo'),
+                    json => { hold_until => $until });
+    is($res->code, 200, 'holding for longer');
+    is($res->json->{hold_until}, $until, 'until then');
+    is(decode_json(slurp("$s->{dir}/spaces/held/$id.json"))->{hold_until},
+       Mojo::Date->new($until)->epoch * 1000, 'is written down');
+
+    due_now($s, $expired);
+    ok(until_ok(sub { files($s) =~ /\Q@{[ held($expired->{id}) ]}\E/ }),
+       'expiring') or diag(files($s));
+    is($s->http('DELETE', "/spaces/$purged->{id}/review", moderator('mo'))
+           ->code, 204, 'purging');
+    is(files($s), join(' ', sort map { split ' ', held($_->{id}) }
+                            $deleted, $expired), 'all is where it belongs');
+    unlike($s->error_log, qr/No space left/, 'nothing failed');
+    $s->stop;
+    system('umount', "$s->{dir}/spaces") if $mounted;
+};
+
+subtest 'killed while the disk is full' => sub {
+    my $s = Test::Spaces->new(workers => 2, with_faults, http => \%moderated,
+                              quiet => ['exited on signal 9'])->start;
+
+    for my $step ('rename held/ID.json before', 'rename held/ID.json after',
+                  'pwrite held/ID.json before', 'fdatasync held/ID.json before',
+                  'rename held/ID.opus before')
+    {
+        my $space = recorded($s);
+        my $id = $space->{id};
+        faults($s, 'write held/ 28', $step =~ s/ID/$id/r);
+        delete_it($s, $space);
+        ok(!-s "$s->{dir}/faults", "$step: killed there");
+        my $decided = $step ne 'rename held/ID.json before';
+        my $state = $decided ? 'deleted' : 'available';
+        ok(until_ok(sub {
+            # of Redis: it is told when all is done
+            $s->redis('HGET', "spaces:space:{$id}", 'recording') eq $state;
+        }), "$step: it is $state");
+        ok(until_ok(sub { (delete_it($s, $space)->code // 0) == 200 }),
+           "$step: and deleted");
+        ok(until_ok(sub {
+            held($id) eq join ' ', grep { /\Q$id/ && !/tmp$/ }
+                                   split / /, files($s);
+        }), "$step: on the disk") or diag(files($s));
+        my $held = decode_json(slurp("$s->{dir}/spaces/held/$id.json"));
+        is($held->{recording}, 'deleted', "$step: which says so");
+        is($held->{hold_until} - $held->{held_at}, 30 * 86400_000,
+           "$step: and until when");
+    }
+    $s->stop;
+};
+
+subtest 'a disk that only reads' => sub {
+    my $s = Test::Spaces->new(workers => 2, with_faults)->start;
+    my @spaces = map { recorded($s) } 1 .. 4;
+    my ($bad, @good) = @spaces;
+    my $id = $bad->{id};
+
+    faults($s, "rename held/$id.opus 30");
+    is_busy(delete_it($s, $bad), 'deleting');
+    is($s->http('GET', "/spaces/$id/replay")->code, 200, 'it is still there');
+    due_now($s, @spaces);
+    ok(until_ok(sub {
+        my @left = grep { /^recordings/ } split / /, files($s);
+        return @left == 2;
+    }), 'others expire') or diag(files($s));
+    ok(until_ok(sub {
+        $s->redis('ZSCORE', 'spaces:due:here', $id) > time + 30;
+    }), 'it is put off');
+    is($s->http('GET', "/spaces/$id/replay")->code, 410,
+       'and not replayed, its time is over');
+    my @lines = $s->error_log =~ /(rename\(\) to held\S+ failed.*)/g;
+    cmp_ok(scalar @lines, '<=', 2, 'a line for each attempt')
+        or diag(join "\n", @lines);
+    like($s->error_log, qr/\Q$id\E: the rename\(\) to held.*\(30: Read-only/,
+         'which says why');
+    faults($s);
+    $s->redis('ZADD', 'spaces:due:here', 1, $id);
+    ok(until_ok(sub { files($s) !~ /recordings/ }), 'it expires later');
+
+    faults($s, 'open live/ 30');
+    is_busy($s->ingest($s->create(record => true),
+                       $Test::Spaces::Recordings::audio), 'recording');
+    is($s->ingest($s->create, $Test::Spaces::Recordings::audio)->code, 200,
+       'unrecorded is fine');
+    $s->stop;
+};
+
+# more recordings than there are threads for the disk
+my $many = 36;
+
+subtest 'a disk that stalls' => sub {
+    my $s = Test::Spaces->new(workers => 1, with_faults,
+                              http => { spaces_zone => 'spaces 64m' })->start;
+    my $old = recorded($s);
+    my $doomed = recorded($s);
+    my $loop = Test::Spaces::Loop->new($s);
+    my @recorded = map { $s->create(record => true) } 1 .. $many;
+    my @speakers = map {
+        $loop->speak($_, [steady(590)], page => 500, repeat => 1)
+    } @recorded;
+    my $mixed = $s->create;
+    my @talkers = map {
+        my $token = $_ ? $s->invite($mixed, "n$_")->{token} : $mixed->{token};
+        $loop->speak($mixed, [steady((310, 430, 730)[$_])], how => 'opus',
+                     token => $token, repeat => 1, wait => $_ ? 1 : 0);
+    } 0 .. 2;
+    my $live = sub {
+        my $list = $s->http('GET', '/spaces?state=live&limit=50')->json;
+        return scalar @{ $list->{spaces} // [] };
+    };
+    ok($loop->until(sub { $live->() == $many + 1 }), 'live') or diag($live->());
+    my $listener = $loop->listen($recorded[0]);
+    my $hears = $loop->listen($mixed, how => 'opus');
+    ok($loop->until(sub { length $hears->audio && length $listener->audio }),
+       'they listen');
+
+    faults($s, 'pwrite live/ stall', 'fdatasync live/ stall',
+           'rename held/ stall');
+    my $size = sub { -s "$s->{dir}/spaces/live/$_[0]{id}.opus" };
+    $loop->run(2);
+    my @sizes = map { $size->($_) } @recorded;
+
+    my $had = length $listener->audio;
+    ok($loop->until(sub { length $listener->audio > $had + 8000 }),
+       'who listens to what is recorded hears on');
+    is($loop->http('GET', '/spaces', {})->code, 200, 'the API answers');
+    is($loop->http('GET', "/spaces/$old->{id}/replay", {})->code, 200,
+       'another one is replayed');
+    my $res = $loop->http('DELETE', "/spaces/$doomed->{id}",
+                          $s->bearer($doomed->{token}));
+    is_busy($res, 'a deletion');
+    is($loop->http('GET', "/spaces/$doomed->{id}/replay", {})->code, 410,
+       'whose recording is out of reach at once');
+
+    # what several say is mixed up to the end, which is for a thread
+    $res = $loop->http('POST', "/spaces/$mixed->{id}/end",
+                       $s->bearer($mixed->{token}));
+    is($res->code, 200, 'what is not recorded ends');
+    ok($loop->until(sub { $hears->{gone} }), 'for all who listen');
+    is_deeply([map { $size->($_) } @recorded], \@sizes,
+              'all the while nothing was written');
+    is_busy($loop->http('POST', "/spaces/$recorded[1]{id}/end",
+                        $s->bearer($recorded[1]{token})), 'an end');
+
+    faults($s);
+    ok($loop->until(sub {
+        my @now = map { $size->($_) // 1e9 } @recorded;
+        return !grep { $now[$_] < $sizes[$_] + 8000 } 0 .. $#now;
+    }), 'then all of it is');
+    ok($loop->until(sub {
+        ($s->space($recorded[1]{id})->{recording} // '') eq 'available';
+    }), 'and has ended');
+    ok($loop->until(sub {
+        ($s->redis('HGET', "spaces:space:{$doomed->{id}}", 'recording') // '')
+            eq 'deleted';
+    }), 'and is deleted');
+    $res = $loop->http('POST', "/spaces/$recorded[0]{id}/end",
+                       $s->bearer($recorded[0]{token}));
+    is($res->json->{recording}, 'available', 'recording went on');
+    ok($loop->until(sub { $listener->{gone} }), 'the listener is told');
+    cmp_ok($listener->longest_gap, '<', 4, 'and never waited for the disk');
+    undef $loop;
+    for (@recorded[0, 1]) {
+        my $audio = $s->replay($_->{id});
+        oggz_ok($audio, 'whole');
+        is(broken_pages($audio), '', 'with nothing missing');
+    }
+    unlike($s->error_log, qr/recording of space \S+ stops/, 'none stopped');
+    $s->stop;
+};
+
+subtest 'a disk that stalls for too long' => sub {
+    my $s = Test::Spaces->new(workers => 1, with_faults)->start;
+    my $loop = Test::Spaces::Loop->new($s);
+    my $space = $s->create(record => true);
+    # what is kept for the disk in memory is 256 KB
+    my $fat = tone(source => 'anoisesrc=d=12:r=48000', bitrate => '400k',
+                   cbr => 1, channels => 2);
+    my $host = $loop->speak($space, [packets($fat)], repeat => 1,
+                            how => 'opus');
+    my $hears;
+    ok($loop->until(sub { $s->space($space->{id})->{state} eq 'live' }),
+       'live');
+    $hears = $loop->listen($space, query => 'from=start');
+    my $file = "$s->{dir}/spaces/live/$space->{id}.opus";
+    ok($loop->until(sub { -s $file > 50_000 }), 'recorded');
+    faults($s, 'pwrite live/ stall');
+    ok($loop->until(sub { $s->error_log =~ /too slow or stalled/ }, 40),
+       'it stops');
+    ok($loop->until(sub { $host->events('warning') }), 'the host is warned');
+    my $live = $s->space($space->{id});
+    is("$live->{state} $live->{recording}", 'live none', 'the Space goes on');
+    $loop->run(1);
+    faults($s);
+    my $had = length $hears->audio;
+    ok($loop->until(sub { length $hears->audio > $had + 50_000 }),
+       'and is heard');
+    my $res = $loop->http('POST', "/spaces/$space->{id}/end",
+                          $s->bearer($space->{token}));
+    is($res->json->{recording}, 'available', 'what was written is kept');
+    ok($loop->until(sub { $hears->{gone} }), 'over');
+    undef $loop;
+    my $audio = $s->replay($space->{id});
+    oggz_ok($audio, 'a file of its own right');
+    is(broken_pages($audio), '', 'of one piece');
+    my @written = packets($audio);
+    my @heard = packets($hears->audio);
+    cmp_ok(scalar @written, '<', scalar @heard, 'it is a part');
+    is(scalar(grep { $written[$_] ne $heard[$_] } 0 .. $#written), 0,
+       'of what was heard, from the beginning');
+    $s->stop;
+};
+
+done_testing;
