@@ -31,6 +31,7 @@ typedef struct {
     unsigned                       resume:1;
     unsigned                       starting:1;
     unsigned                       sync:1;
+    unsigned                       describe:1; /* the document is new */
     unsigned                       repair:1;
 
     off_t                          min_free;
@@ -61,6 +62,7 @@ struct ngx_http_spaces_recorder_s {
 
     int64_t                        wrote;      /* ms, monotonic */
     int64_t                        synced;
+    ngx_uint_t                     amended;    /* the document on disk */
 
     unsigned                       busy:1;
     unsigned                       failed:1;
@@ -70,6 +72,8 @@ struct ngx_http_spaces_recorder_s {
 
 static ngx_int_t ngx_http_spaces_recorder_post(ngx_http_spaces_recorder_t *rec,
     void (*handler)(void *data, ngx_log_t *log));
+static void ngx_http_spaces_recorder_describe(
+    ngx_http_spaces_recorder_t *rec);
 static void ngx_http_spaces_recorder_done(ngx_event_t *ev);
 static void ngx_http_spaces_recorder_synced(ngx_http_spaces_recorder_t *rec);
 static void ngx_http_spaces_recorder_check(ngx_http_spaces_recorder_t *rec);
@@ -240,6 +244,7 @@ ngx_http_spaces_recorder_run(ngx_http_spaces_recorder_t *rec)
 
     if (t->sync) {
         rec->synced = now;
+        ngx_http_spaces_recorder_describe(rec);
     }
 
     /* a full queue of tasks is tried again at the next tick */
@@ -273,6 +278,7 @@ ngx_http_spaces_recorder_close(ngx_http_spaces_recorder_t *rec)
     t->from = room->written;
     t->to = ngx_http_spaces_room_playout(room)->head;
     t->sync = 1;
+    t->describe = 0;
     t->repair = rec->failed;
     t->size = (off_t) t->to;
     t->granule = ngx_http_spaces_room_playout(room)->granule;
@@ -340,6 +346,10 @@ ngx_http_spaces_recorder_leave(ngx_http_spaces_recorder_t *rec)
     t->to = ngx_http_spaces_room_playout(rec->room)->head;
     t->sync = 1;
 
+    if (!rec->closing) {
+        ngx_http_spaces_recorder_describe(rec);
+    }
+
     ngx_http_spaces_recorder_write_task(t, ngx_cycle->log);
 
     rec->busy = 0;
@@ -382,6 +392,26 @@ ngx_http_spaces_recorder_post(ngx_http_spaces_recorder_t *rec,
     rec->busy = 1;
 
     return NGX_OK;
+}
+
+
+/* what a host has changed meanwhile is to be there after a crash as well */
+
+static void
+ngx_http_spaces_recorder_describe(ngx_http_spaces_recorder_t *rec)
+{
+    ngx_http_spaces_recorder_task_t  *t;
+
+    if (rec->room->amended == rec->amended) {
+        return;
+    }
+
+    t = rec->task->ctx;
+
+    t->document_len = ngx_http_spaces_zone_described(rec->smcf->zone,
+                                                     rec->room, t->document,
+                                                     &rec->amended);
+    t->describe = 1;
 }
 
 
@@ -567,6 +597,17 @@ ngx_http_spaces_recorder_write_task(void *data, ngx_log_t *log)
 
     if (t->sync && fdatasync(t->fd) == -1) {
         ngx_http_spaces_recorder_error(t, "fdatasync()");
+        return;
+    }
+
+    /* if it can't be written now, it is with the next pages */
+
+    if (t->describe
+        && ngx_http_spaces_write_file(t->live_json, t->document,
+                                      t->document_len)
+           == NGX_OK)
+    {
+        t->describe = 0;
     }
 }
 

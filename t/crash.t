@@ -230,6 +230,30 @@ subtest 'all of nginx is killed' => sub {
     $s->stop;
 };
 
+subtest 'what a host changed while live outlives a crash' => sub {
+    my $s = Test::Spaces->new(workers => 2, http => { spaces_reconnect => '30s' },
+                              quiet => ['exited on signal 9'])->start;
+    my $space = $s->create(record => true, topics => ['chess']);
+    my $host = $s->begin_ingest($space);
+    Test::Spaces::chunk($host, $streams[0]);
+    ok(until_ok(sub { $s->space($space->{id})->{state} eq 'live' }), 'live');
+    is($s->http('PATCH', "/spaces/$space->{id}", $s->bearer($space->{token}),
+                json => { title => 'Better', topics => ['go'] })->code, 200,
+       'renamed');
+    sleep 1;
+    $s->stop_nginx('KILL');
+    $s->start_nginx;
+    ok(until_ok(sub { ($s->space($space->{id}) // {})->{duration} }),
+       'recovered');
+    is($s->end_space($space)->code, 200, 'ended');
+    my $found = $s->space($space->{id});
+    is($found->{title}, 'Better', 'its title');
+    is_deeply($found->{topics}, ['go'], 'its topics');
+    is($s->redis('ZCARD', "spaces:topic:$_->[0]"), $_->[1],
+       "in the list of $_->[0]: $_->[1]") for ['chess', 0], ['go', 1];
+    $s->stop;
+};
+
 subtest 'a stop, and a start when it is too late to come back' => sub {
     my $s = Test::Spaces->new(workers => 2,
                               http => { spaces_reconnect => '1s' })->start;

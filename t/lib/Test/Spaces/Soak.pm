@@ -23,6 +23,7 @@ use Test::Spaces::Loop;
 use Test::Spaces::Ogg qw(packets pages);
 use Test::Spaces::Soak::Reckoning;
 use Test::Spaces::Soak::Speaker;
+use Time::Local qw(timegm);
 use Time::HiRes qw(sleep time);
 
 # what befalls it, and how often one thing beside the others
@@ -212,8 +213,10 @@ sub ask {
     $end->put("$method $path HTTP/1.1\r\n"
               . join('', map { "$_: $headers{$_}\r\n" } sort keys %headers)
               . "\r\n$body");
-    push @{ $self->{pending} }, { end => $end, done => $done // sub { },
-                                  until => time + 20, sent => time };
+    push @{ $self->{pending} }, {
+        end => $end, done => $done // sub { }, until => time + 20,
+        sent => time, what => "$method $path $body",
+    };
 }
 
 sub answers {
@@ -235,6 +238,9 @@ sub answers {
         $res->code(0) if defined $length && length $res->body < $length
                          && ($asked->{end}{raw} !~ /\A.*? 304/);
         $res->code(0) if !defined $res->code;
+        push @{ $self->{history}{$1} },
+            [$asked->{sent}, $now, "$asked->{what}: " . $res->code]
+            if $asked->{what} =~ m{/spaces/(\w{20})};
         $asked->{done}->($res, $asked->{sent});
     }
 }
@@ -377,7 +383,7 @@ sub chore {
             return if $res->code != 201;
             push @{ $space->{shares} }, {
                 %{ $res->json }, made => time,
-                $wish{ttl} ? (ends => time + 2) : (),
+                ends => seconds($res->json->{expires_at}),
             };
         });
 
@@ -443,10 +449,16 @@ sub try_share {
     });
 }
 
+# of a time as the API tells it
+sub seconds {
+    my ($y, $mo, @t) = $_[0] =~ /^(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+)/;
+    return timegm(reverse(@t), $mo - 1, $y);
+}
+
 sub share_dead {
     my ($space, $share, $now) = @_;
     return (($share->{revoked} // $now) < $now - 1.2 ? 'revoked' : (),
-            ($share->{ends} // $now) < $now - 1.2 ? 'over' : (),
+            $share->{ends} < $now - 1.2 ? 'over' : (),
             $space->{deleted} ? 'deleted' : (),
             $space->{purged} ? 'purged' : ());
 }

@@ -28,6 +28,13 @@ sub of {
     }
 
     push @wrong, promises($s), answers($s), recordings($s);
+
+    my %told;
+    for my $space (grep { $_ && !$told{ $_->{id} }++ }
+                   map { $s->{spaces}{ substr $_, 0, 20 } } @wrong)
+    {
+        $s->note(story($s, $space));
+    }
     return @wrong;
 }
 
@@ -241,9 +248,8 @@ sub recordings {
         my $audio = $s->kept($space->{id});
         push @wrong, map { "$space->{id}: $_" } well_formed($audio)
             if defined $audio;
-        my @numbered = numbered($s, $space, $audio, \%sum);
-        push @wrong, map { "$space->{id}: $_" } @numbered;
-        $s->note(story($s, $space)) if @numbered;
+        push @wrong, map { "$space->{id}: $_" }
+                     numbered($s, $space, $audio, \%sum);
     }
 
     my @some = grep { defined $s->kept($_) } sort keys %{ $s->{spaces} };
@@ -395,33 +401,37 @@ sub halted {
                 @{ $s->{blows} };
 }
 
-# all that is known of one of which something is missing
+# all that is known of one of which something is wrong
 sub story {
     my ($s, $space) = @_;
-    my $zero = $space->{begun};
-    my @lines = map {
-        sprintf '%7.2f to %7.2f %s, status %s%s%s', $_->{opened} - $zero,
-            ($_->{gone} // $zero) - $zero, $_->{how}, $_->{status} // '-',
-            $_->{slug} ? " $_->{slug}" : '', $_->{left} ? ', left' : ''
-    } @{ $space->{connections} };
-    my ($n, $last, $from) = (0, 0, 1);
+    my $zero = $space->{begun} // $space->{created};
+    my $end = ($space->{over} // time) + 1;
+    my ($n, $last) = (0, 0);
+    my @lines = map { [$_->{opened}, sprintf 'to %.2f %s, status %s%s%s',
+                       ($_->{gone} // $zero) - $zero, $_->{how},
+                       $_->{status} // '-', $_->{slug} ? " $_->{slug}" : '',
+                       $_->{left} ? ', left' : ''] }
+                @{ $space->{connections} };
+
     for my $sent (@{ $space->{sent} }) {
         $n++;
-        if ($sent->[0] - $last > 0.7 || $n % 100 == 0) {
-            push @lines, sprintf '%7.2f number %d', $sent->[0] - $zero, $n;
-        }
+        push @lines, [$sent->[0], "number $n"]
+            if $sent->[0] - $last > 0.7 || $n % 100 == 0;
         $last = $sent->[0];
     }
-    my $end = $space->{over} // time;
-    push @lines, map { sprintf '%7.2f %s %s', $_->{at} - $zero, $_->{kind},
-                       $_->{pid} // '' }
-                 grep { $_->{at} > $zero - 3 && $_->{at} < $end + 1 }
+    push @lines, map { [$_->{at}, "$_->{kind} " . ($_->{pid} // '')] }
+                 grep { $_->{at} > $zero - 3 && $_->{at} < $end }
                  @{ $s->{blows} };
-    return join "\n    ", "$space->{id}, $space->{kind}, said "
+    push @lines, map { [$_->[0], sprintf '%s, at %.2f', $_->[2],
+                        $_->[1] - $zero] } @{ $s->{history}{ $space->{id} } };
+
+    return join "\n    ", "$space->{id}, $space->{kind}, "
+        . ($space->{lasting} ? 'lasting, ' : '') . 'said '
         . ($space->{said} // '-')
         . sprintf(', ended %.2f, over %.2f, number %d last sent',
-                  ($space->{ended} // $zero) - $zero, $end - $zero, $n),
-        sort { $a <=> $b } @lines;
+                  ($space->{ended} // $zero) - $zero, $end - 1 - $zero, $n),
+        map { sprintf '%7.2f %s', $_->[0] - $zero, $_->[1] }
+        sort { $a->[0] <=> $b->[0] } @lines;
 }
 
 1;
