@@ -632,8 +632,7 @@ sub stop_worker {
     kill 'STOP', $pid;
     $self->{stopped_pids}{$pid} = time - 0.3;
     $self->at($seconds, sub {
-        kill 'CONT', $pid if ($self->worker_pids)
-                             && grep { $_ == $pid } $self->worker_pids;
+        kill 'CONT', $pid;
         delete $self->{stopped_pids}{$pid};
     });
     return $pid;

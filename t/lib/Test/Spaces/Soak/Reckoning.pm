@@ -208,6 +208,8 @@ sub answers {
             my @may = !$before ? (404)
                     : $now eq 'available' ? ($dead ? () : 200, @no)
                     : $now eq 'none' ? (404, 409) : (410, @no);
+            # its time may be over, and Redis not told yet
+            push @may, 410 if $before && $before->{expires_at} / 1000 < time;
             my $code = $res->code;
             return push @wrong, "$id: the $what, " . ($now // 'nothing')
                                 . ", is answered $code"
