@@ -6,6 +6,7 @@
 # make test     install what is missing, and run every test
 # make install  put the module where nginx looks for it
 # make bench    replay, mixing and fan-out beside their peers, and the tick
+# make soak     three minutes of crashes at random, and what is left of them
 # make clean
 
 NGINX_SRC   = /usr/share/nginx/src
@@ -46,7 +47,7 @@ define install-packages
 	fi
 endef
 
-.PHONY: all packages test-packages run test unit-test bench install clean
+.PHONY: all packages test-packages run test unit-test bench soak install clean
 
 all: $(MODULE)
 
@@ -113,6 +114,12 @@ bench: test-packages
 	@t/bench/room
 	@t/bench/fanout
 	@t/bench/tick
+
+# ARGS="--hours 2 --seed 7"
+
+soak: test-packages
+	@$(MAKE) --no-print-directory $(MODULE)
+	@t/bench/soak $(ARGS)
 
 install: $(MODULE)
 	install -d $(DESTDIR)$(MODULES_DIR)
