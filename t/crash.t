@@ -53,6 +53,38 @@ subtest 'the host drops and returns' => sub {
     $s->stop;
 };
 
+subtest 'audio and the end of a connection come at the same time' => sub {
+    my $s = Test::Spaces->new(workers => 1)->start;
+    my $space = $s->create(record => true);
+    my ($worker) = $s->worker_pids;
+
+    for my $i (0 .. 2) {
+        my $socket;
+        if ($i < 2) {
+            $socket = $s->begin_ingest($space);
+            sleep 0.3;
+        }
+        kill 'STOP', $worker;
+        # the last time with the request itself
+        $socket //= $s->begin_ingest($space);
+        Test::Spaces::chunk($socket, $streams[$i]);
+        $socket->shutdown(1);
+        kill 'CONT', $worker;
+        Test::Spaces::read_all($socket);
+        close $socket;
+        ok(until_ok(sub {
+            my $now = $s->space($space->{id});
+            $now->{state} eq 'live' && !@{ $now->{speakers} };
+        }), "heard, and gone, for the time $i");
+        sleep 2.3;
+    }
+
+    is($s->end_space($space)->code, 200, 'ended');
+    is_deeply([numbers($s->replay($space->{id}))], [1 .. 300],
+              'all that was said');
+    $s->stop;
+};
+
 subtest 'the host does not return' => sub {
     my $s = Test::Spaces->new(workers => 4, http => { spaces_reconnect => '1s' })
         ->start;
