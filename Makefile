@@ -7,6 +7,7 @@
 # make install  put the module where nginx looks for it
 # make bench    replay, mixing and fan-out beside their peers, the tick, and a
 #               start with many recordings
+# make soak     three minutes of crashes at random, and what is left of them
 # make clean
 
 NGINX_SRC   = /usr/share/nginx/src
@@ -47,7 +48,7 @@ define install-packages
 	fi
 endef
 
-.PHONY: all packages test-packages run test unit-test bench install clean
+.PHONY: all packages test-packages run test unit-test bench soak install clean
 
 all: $(MODULE)
 
@@ -115,6 +116,12 @@ bench: test-packages
 	@t/bench/fanout
 	@t/bench/tick
 	@t/bench/reconcile
+
+# ARGS="--hours 2 --seed 7"
+
+soak: test-packages
+	@$(MAKE) --no-print-directory $(MODULE)
+	@t/bench/soak $(ARGS)
 
 install: $(MODULE)
 	install -d $(DESTDIR)$(MODULES_DIR)

@@ -47,6 +47,12 @@ static ngx_int_t ngx_http_spaces_api_patch_fields(ngx_http_request_t *r,
     ngx_http_spaces_space_t *space);
 static ngx_int_t ngx_http_spaces_api_patched(ngx_http_request_t *r,
     redisReply *reply);
+static ngx_int_t ngx_http_spaces_api_unpatch(ngx_http_request_t *r,
+    ngx_uint_t gone);
+static ngx_int_t ngx_http_spaces_api_unpatched(ngx_http_request_t *r,
+    redisReply *reply);
+static ngx_int_t ngx_http_spaces_api_gone(ngx_http_request_t *r,
+    redisReply *reply);
 
 static ngx_int_t ngx_http_spaces_api_end_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_api_end(ngx_http_request_t *r);
@@ -608,6 +614,8 @@ ngx_http_spaces_api_patch(ngx_http_request_t *r)
     static ngx_str_t  topics_field = ngx_string("topics");
     static ngx_str_t  language_field = ngx_string("language");
     static ngx_str_t  record_field = ngx_string("record");
+    static ngx_str_t  hget = ngx_string("HGET");
+    static ngx_str_t  recording_field = ngx_string("recording");
 
     rc = ngx_http_spaces_require_host(r);
 
@@ -645,7 +653,10 @@ ngx_http_spaces_api_patch(ngx_http_request_t *r)
         || ngx_http_spaces_store_add_labels(smcf, commands, ctx->space, listed)
            != NGX_OK
         || ngx_http_spaces_store_add_changed(smcf, commands, &ctx->id)
-           != NGX_OK)
+           != NGX_OK
+        || ngx_http_spaces_redis_add(commands, 3, &hget, &key,
+                                     &recording_field)
+           == NULL)
     {
         return NGX_ERROR;
     }
@@ -714,7 +725,9 @@ ngx_http_spaces_api_patch_fields(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_spaces_api_patched(ngx_http_request_t *r, redisReply *reply)
 {
-    ngx_str_t                     document;
+    ngx_int_t                     recording;
+    ngx_str_t                     document, value;
+    redisReply                   *last;
     ngx_http_spaces_ctx_t        *ctx;
     ngx_http_spaces_main_conf_t  *smcf;
 
@@ -722,6 +735,29 @@ ngx_http_spaces_api_patched(ngx_http_request_t *r, redisReply *reply)
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
     ngx_http_spaces_store_changed(smcf, &ctx->id);
+
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0) {
+        return NGX_ERROR;
+    }
+
+    last = reply->element[reply->elements - 1];
+
+    if (last->type != REDIS_REPLY_STRING) {
+        return ngx_http_spaces_api_unpatch(r, 1);
+    }
+
+    value.data = (u_char *) last->str;
+    value.len = last->len;
+
+    recording = ngx_http_spaces_name_index(ngx_http_spaces_recordings, &value);
+
+    if (recording >= NGX_HTTP_SPACES_DELETED
+        && !ngx_http_spaces_is_held(ctx->space))
+    {
+        ctx->space->recording = recording;
+
+        return ngx_http_spaces_api_unpatch(r, 0);
+    }
 
     document = ngx_http_spaces_space_document(ctx->space, r->pool);
 
@@ -737,6 +773,58 @@ ngx_http_spaces_api_patched(ngx_http_request_t *r, redisReply *reply)
 
     return ngx_http_spaces_answer(r, NGX_HTTP_OK,
                                   ngx_http_spaces_describe(r, ctx->space, 1));
+}
+
+
+/* it was deleted, or is gone, since it was read: it is in no list */
+
+static ngx_int_t
+ngx_http_spaces_api_unpatch(ngx_http_request_t *r, ngx_uint_t gone)
+{
+    ngx_int_t                     rc;
+    ngx_array_t                  *commands;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    commands = ngx_array_create(r->pool, 16, sizeof(ngx_array_t));
+    if (commands == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = gone ? ngx_http_spaces_store_add_removal(smcf, commands, ctx->space)
+              : ngx_http_spaces_store_add_labels(smcf, commands, ctx->space,
+                                                 0);
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_request_transaction(r, commands,
+                                       gone ? ngx_http_spaces_api_gone
+                                            : ngx_http_spaces_api_unpatched);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_unpatched(ngx_http_request_t *r, redisReply *reply)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    return ngx_http_spaces_answer(r, NGX_HTTP_OK,
+                                  ngx_http_spaces_describe(r, ctx->space, 1));
+}
+
+
+static ngx_int_t
+ngx_http_spaces_api_gone(ngx_http_request_t *r, redisReply *reply)
+{
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_FOUND,
+                                   "there is no such Space");
 }
 
 

@@ -382,14 +382,34 @@ ngx_http_spaces_ingest_read_on(ngx_http_spaces_ingest_t *ingest)
 static ngx_int_t
 ngx_http_spaces_ingest_body(ngx_http_request_t *r)
 {
-    ngx_int_t  rc;
+    ngx_int_t                  rc;
+    ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_ingest_t  *ingest;
 
     r->request_body_no_buffering = 1;
 
     rc = ngx_http_read_client_request_body(r,
                                          ngx_http_spaces_ingest_body_handler);
 
-    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+    if (rc < NGX_HTTP_SPECIAL_RESPONSE) {
+        return NGX_DONE;
+    }
+
+    if (r->request_body == NULL || r->request_body->bufs == NULL) {
+        return rc;
+    }
+
+    /* what came before the connection broke was said */
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    ingest = ctx->data;
+
+    ingest->broken = rc;
+    r->main->count++;
+
+    ngx_http_spaces_ingest_body_handler(r);
+
+    return NGX_DONE;
 }
 
 
@@ -445,6 +465,11 @@ ngx_http_spaces_ingest_read_body(ngx_http_request_t *r)
             return;
         }
 
+        if (ingest->broken) {
+            ngx_http_spaces_ingest_done(ingest, ingest->broken);
+            return;
+        }
+
         if (!r->reading_body) {
             ngx_http_spaces_ingest_complete(ingest);
             return;
@@ -461,8 +486,11 @@ ngx_http_spaces_ingest_read_body(ngx_http_request_t *r)
         }
 
         if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-            ngx_http_spaces_ingest_done(ingest, rc);
-            return;
+
+            /* the end may have come in one go with audio */
+
+            ingest->broken = rc;
+            continue;
         }
 
         if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {

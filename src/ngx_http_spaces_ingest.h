@@ -65,6 +65,7 @@ struct ngx_http_spaces_ingest_s {
     size_t                          pending_size;
 
     ngx_int_t                       answer;    /* what answering returned */
+    ngx_int_t                       broken;    /* what reading the body did */
 
     /* goes on after it was blocked */
     void                          (*resume)(ngx_http_spaces_ingest_t *ingest);

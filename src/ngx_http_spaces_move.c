@@ -52,6 +52,8 @@ struct ngx_http_spaces_move_s {
 
 static void ngx_http_spaces_move_claim(ngx_event_t *ev);
 static void ngx_http_spaces_move_known(void *data, redisReply *reply);
+static void ngx_http_spaces_move_renew(ngx_http_spaces_move_t *move,
+    redisReply *reply);
 static void ngx_http_spaces_move_post(ngx_http_spaces_move_t *move);
 static void ngx_http_spaces_move_slow(ngx_event_t *ev);
 static void ngx_http_spaces_move_done(ngx_event_t *ev);
@@ -216,7 +218,9 @@ ngx_http_spaces_move_claim(ngx_event_t *ev)
         ngx_http_spaces_store_changed(move->smcf, &move->space->id);
     }
 
-    if (move->kind != ngx_http_spaces_move_settle) {
+    if (move->kind != ngx_http_spaces_move_settle
+        && move->kind != ngx_http_spaces_move_hold)
+    {
         ngx_http_spaces_move_post(move);
         return;
     }
@@ -230,8 +234,7 @@ ngx_http_spaces_move_claim(ngx_event_t *ev)
                                          ngx_http_spaces_move_known, move)
            == NULL)
     {
-        ngx_http_spaces_move_answer(move, NGX_BUSY);
-        ngx_http_spaces_move_free(move);
+        ngx_http_spaces_move_known(move, NULL);
     }
 }
 
@@ -240,6 +243,18 @@ static void
 ngx_http_spaces_move_known(void *data, redisReply *reply)
 {
     ngx_http_spaces_move_t  *move = data;
+
+    if (move->kind == ngx_http_spaces_move_hold) {
+
+        /* a deletion doesn't wait for Redis */
+
+        if (reply) {
+            ngx_http_spaces_move_renew(move, reply);
+        }
+
+        ngx_http_spaces_move_post(move);
+        return;
+    }
 
     if (reply == NULL) {
         ngx_http_spaces_move_answer(move, NGX_BUSY);
@@ -255,6 +270,34 @@ ngx_http_spaces_move_known(void *data, redisReply *reply)
     }
 
     ngx_http_spaces_move_post(move);
+}
+
+
+/*
+ * What the host may have changed since the Space was asked for: the lists that
+ * it is in by then are those that it is to leave.
+ */
+
+static void
+ngx_http_spaces_move_renew(ngx_http_spaces_move_t *move, redisReply *reply)
+{
+    ngx_str_t                 document;
+    ngx_http_spaces_space_t  *known;
+
+    known = ngx_http_spaces_store_space(reply, move->pool);
+    if (known == NULL) {
+        return;
+    }
+
+    move->space->title = known->title;
+    move->space->topics = known->topics;
+    move->space->language = known->language;
+
+    document = ngx_http_spaces_space_document(move->space, move->pool);
+
+    if (document.data) {
+        move->document = document;
+    }
 }
 
 

@@ -38,6 +38,7 @@ typedef struct {
     unsigned                       resume:1;
     unsigned                       starting:1;
     unsigned                       sync:1;
+    unsigned                       describe:1; /* the document is new */
     unsigned                       repair:1;
 
     off_t                          min_free;
@@ -69,6 +70,7 @@ struct ngx_http_spaces_recorder_s {
 
     int64_t                        wrote;      /* ms, monotonic */
     int64_t                        synced;
+    ngx_uint_t                     amended;    /* the document on disk */
 
     unsigned                       busy:1;
     unsigned                       failed:1;
@@ -80,6 +82,8 @@ struct ngx_http_spaces_recorder_s {
 static ngx_int_t ngx_http_spaces_recorder_post(ngx_http_spaces_recorder_t *rec,
     void (*handler)(void *data, ngx_log_t *log));
 static void ngx_http_spaces_recorder_take(ngx_http_spaces_recorder_t *rec);
+static void ngx_http_spaces_recorder_describe(
+    ngx_http_spaces_recorder_t *rec);
 static void ngx_http_spaces_recorder_done(ngx_event_t *ev);
 static void ngx_http_spaces_recorder_synced(ngx_http_spaces_recorder_t *rec);
 static void ngx_http_spaces_recorder_check(ngx_http_spaces_recorder_t *rec);
@@ -258,6 +262,7 @@ ngx_http_spaces_recorder_run(ngx_http_spaces_recorder_t *rec)
     if (t->sync) {
         rec->synced = now;
         rec->whole = (t->to == head);
+        ngx_http_spaces_recorder_describe(rec);
     }
 
     /* a full queue of tasks is tried again at the next tick */
@@ -297,6 +302,7 @@ ngx_http_spaces_recorder_close(ngx_http_spaces_recorder_t *rec)
     rec->closing = 1;
 
     t->sync = 1;
+    t->describe = 0;
     t->repair = rec->failed;
     t->granule = ngx_http_spaces_room_playout(room)->granule;
 
@@ -361,6 +367,10 @@ ngx_http_spaces_recorder_leave(ngx_http_spaces_recorder_t *rec)
     }
 
     /* the threads are gone, what they had begun is done or done again */
+
+    if (!rec->closing) {
+        ngx_http_spaces_recorder_describe(rec);
+    }
 
     rec->busy = 0;
 
@@ -438,6 +448,26 @@ ngx_http_spaces_recorder_take(ngx_http_spaces_recorder_t *rec)
 
     ngx_memcpy(t->piece, room->pages + start, first);
     ngx_memcpy(t->piece + first, room->pages, len - first);
+}
+
+
+/* what a host has changed meanwhile is to be there after a crash as well */
+
+static void
+ngx_http_spaces_recorder_describe(ngx_http_spaces_recorder_t *rec)
+{
+    ngx_http_spaces_recorder_task_t  *t;
+
+    if (rec->room->amended == rec->amended) {
+        return;
+    }
+
+    t = rec->task->ctx;
+
+    t->document_len = ngx_http_spaces_zone_described(rec->smcf->zone,
+                                                     rec->room, t->document,
+                                                     &rec->amended);
+    t->describe = 1;
 }
 
 
@@ -627,6 +657,17 @@ ngx_http_spaces_recorder_write_task(void *data, ngx_log_t *log)
 
     if (t->sync && fdatasync(t->fd) == -1) {
         ngx_http_spaces_recorder_error(t, "fdatasync()");
+        return;
+    }
+
+    /* if it can't be written now, it is with the next pages */
+
+    if (t->describe
+        && ngx_http_spaces_write_file(t->live_json, t->document,
+                                      t->document_len)
+           == NGX_OK)
+    {
+        t->describe = 0;
     }
 }
 

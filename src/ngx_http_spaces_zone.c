@@ -338,9 +338,29 @@ ngx_http_spaces_zone_document(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
         room->document_len = document->len;
         ngx_memcpy(room->document, document->data, document->len);
         room->dirty = 1;
+        room->amended++;
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+size_t
+ngx_http_spaces_zone_described(ngx_http_spaces_zone_t *zone,
+    ngx_http_spaces_room_t *room, u_char *document, ngx_uint_t *amended)
+{
+    size_t  len;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    len = room->document_len;
+    ngx_memcpy(document, room->document, len);
+
+    *amended = room->amended;
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return len;
 }
 
 
@@ -348,19 +368,16 @@ ngx_http_spaces_space_t *
 ngx_http_spaces_zone_space(ngx_http_spaces_zone_t *zone,
     ngx_http_spaces_room_t *room, ngx_pool_t *pool)
 {
-    ngx_str_t  document;
+    ngx_str_t   document;
+    ngx_uint_t  amended;
 
     document.data = ngx_pnalloc(pool, NGX_HTTP_SPACES_DOCUMENT);
     if (document.data == NULL) {
         return NULL;
     }
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
-
-    document.len = room->document_len;
-    ngx_memcpy(document.data, room->document, document.len);
-
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    document.len = ngx_http_spaces_zone_described(zone, room, document.data,
+                                                  &amended);
 
     return ngx_http_spaces_space_parse(&document, pool);
 }

@@ -186,6 +186,7 @@ typedef struct {
     ngx_http_spaces_index_t  index[NGX_HTTP_SPACES_INDEX];
 
     /* the Space as it will be on disk: under the zone's lock */
+    ngx_uint_t               amended;      /* so many times */
     size_t                   document_len;
     u_char                   document[NGX_HTTP_SPACES_DOCUMENT];
 
@@ -285,6 +286,10 @@ ngx_int_t ngx_http_spaces_zone_end(ngx_http_spaces_zone_t *zone,
 /* replaces a room's document, if there is such a room */
 void ngx_http_spaces_zone_document(ngx_http_spaces_zone_t *zone,
     ngx_str_t *id, ngx_str_t *document);
+
+/* copies a room's document, and tells how often it has been replaced */
+size_t ngx_http_spaces_zone_described(ngx_http_spaces_zone_t *zone,
+    ngx_http_spaces_room_t *room, u_char *document, ngx_uint_t *amended);
 
 /* the Space as a room's document tells it; NULL on error */
 ngx_http_spaces_space_t *ngx_http_spaces_zone_space(

@@ -53,6 +53,38 @@ subtest 'the host drops and returns' => sub {
     $s->stop;
 };
 
+subtest 'audio and the end of a connection come at the same time' => sub {
+    my $s = Test::Spaces->new(workers => 1)->start;
+    my $space = $s->create(record => true);
+    my ($worker) = $s->worker_pids;
+
+    for my $i (0 .. 2) {
+        my $socket;
+        if ($i < 2) {
+            $socket = $s->begin_ingest($space);
+            sleep 0.3;
+        }
+        kill 'STOP', $worker;
+        # the last time with the request itself
+        $socket //= $s->begin_ingest($space);
+        Test::Spaces::chunk($socket, $streams[$i]);
+        $socket->shutdown(1);
+        kill 'CONT', $worker;
+        Test::Spaces::read_all($socket);
+        close $socket;
+        ok(until_ok(sub {
+            my $now = $s->space($space->{id});
+            $now->{state} eq 'live' && !@{ $now->{speakers} };
+        }), "heard, and gone, for the time $i");
+        sleep 2.3;
+    }
+
+    is($s->end_space($space)->code, 200, 'ended');
+    is_deeply([numbers($s->replay($space->{id}))], [1 .. 300],
+              'all that was said');
+    $s->stop;
+};
+
 subtest 'the host does not return' => sub {
     my $s = Test::Spaces->new(workers => 4, http => { spaces_reconnect => '1s' })
         ->start;
@@ -228,6 +260,30 @@ subtest 'all of nginx is killed' => sub {
         cmp_ok(scalar @first, '>=', 50, "$name: at most a second is lost");
         oggz_ok($out, "$name: in one file");
     }
+    $s->stop;
+};
+
+subtest 'what a host changed while live outlives a crash' => sub {
+    my $s = Test::Spaces->new(workers => 2, http => { spaces_reconnect => '30s' },
+                              quiet => ['exited on signal 9'])->start;
+    my $space = $s->create(record => true, topics => ['chess']);
+    my $host = $s->begin_ingest($space);
+    Test::Spaces::chunk($host, $streams[0]);
+    ok(until_ok(sub { $s->space($space->{id})->{state} eq 'live' }), 'live');
+    is($s->http('PATCH', "/spaces/$space->{id}", $s->bearer($space->{token}),
+                json => { title => 'Better', topics => ['go'] })->code, 200,
+       'renamed');
+    sleep 1;
+    $s->stop_nginx('KILL');
+    $s->start_nginx;
+    ok(until_ok(sub { ($s->space($space->{id}) // {})->{duration} }),
+       'recovered');
+    is($s->end_space($space)->code, 200, 'ended');
+    my $found = $s->space($space->{id});
+    is($found->{title}, 'Better', 'its title');
+    is_deeply($found->{topics}, ['go'], 'its topics');
+    is($s->redis('ZCARD', "spaces:topic:$_->[0]"), $_->[1],
+       "in the list of $_->[0]: $_->[1]") for ['chess', 0], ['go', 1];
     $s->stop;
 };
 

@@ -293,6 +293,32 @@ subtest 'time passes' => sub {
     $s->stop;
 };
 
+subtest 'a change and a deletion at the same time' => sub {
+    my $s = Test::Spaces->new(workers => 1)->start;
+    my $space = recorded($s, topics => ['chess'], language => 'de');
+    my ($host, $id) = ("Authorization: Bearer $space->{token}", $space->{id});
+    my $body = '{"title":"Other","topics":["go"],"language":"fr"}';
+
+    # both find it available: Redis answers when both have asked
+    kill 'STOP', $s->{redis_pid};
+    my @sockets = map { $s->socket } 1 .. 2;
+    my $head = "Host: localhost\r\n$host\r\nConnection: close\r\n";
+    syswrite $sockets[0], "PATCH /spaces/$id HTTP/1.1\r\n$head"
+        . "Content-Type: application/json\r\nContent-Length: "
+        . length($body) . "\r\n\r\n$body";
+    sleep 0.1;
+    syswrite $sockets[1], "DELETE /spaces/$id HTTP/1.1\r\n$head\r\n";
+    sleep 0.1;
+    kill 'CONT', $s->{redis_pid};
+    like(Test::Spaces::read_all($_), qr/^HTTP\/1.1 200/, 'done') for @sockets;
+
+    is($s->space($id, $space->{token})->{recording}, 'deleted', 'deleted');
+    is($s->space($id, $space->{token})->{title}, 'Other', 'and changed');
+    is_deeply([grep { /^spaces:(?:topic|language|host|ended)/ }
+               @{ $s->redis('KEYS', 'spaces:*') }], [], 'in no list');
+    $s->stop;
+};
+
 subtest 'days of downtime' => sub {
     my $s = Test::Spaces->new(workers => 2)->start;
     my @spaces = map { recorded($s) } 1 .. 70;
