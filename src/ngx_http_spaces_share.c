@@ -65,7 +65,6 @@ static ngx_int_t
 ngx_http_spaces_share_loaded(ngx_http_request_t *r)
 {
     ngx_int_t               rc;
-    ngx_str_t               path;
     ngx_http_spaces_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
@@ -85,13 +84,8 @@ ngx_http_spaces_share_loaded(ngx_http_request_t *r)
     }
 
     if (ngx_http_spaces_share_ends(r, &ctx->target, "/audio")) {
-        path = ngx_http_spaces_replay_path(r);
-        if (path.data == NULL) {
-            return NGX_ERROR;
-        }
-
-        return ngx_http_spaces_replay_send(r, &path, 1,
-                                           ngx_http_spaces_share_allowed);
+        return ngx_http_spaces_replay_available(r, 1,
+                                                ngx_http_spaces_share_allowed);
     }
 
     if (ngx_http_spaces_share_ends(r, &ctx->target, "")) {
@@ -174,7 +168,8 @@ ngx_http_spaces_share_page(ngx_http_request_t *r, ngx_str_t *token)
         return NGX_ERROR;
     }
 
-    s = space->duration / 1000;
+    s = (ctx->token->end ? ctx->token->end - ctx->token->start
+                         : space->duration) / 1000;
 
     body.len = ngx_snprintf(body.data, len, ngx_http_spaces_page, &title,
                             &title, &host, s / 3600, s / 60 % 60, s % 60,
