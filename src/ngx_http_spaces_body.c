@@ -323,6 +323,32 @@ ngx_http_spaces_body_integer(ngx_http_request_t *r, const char *name,
 
 
 ngx_int_t
+ngx_http_spaces_body_seconds(ngx_http_request_t *r, const char *name,
+    int64_t *value, ngx_int_t *rc)
+{
+    json_t  *json;
+
+    json = ngx_http_spaces_body_get(r, name);
+
+    if (json == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (!json_is_number(json) || !(json_number_value(json) >= 0)
+        || json_number_value(json) >= 1e9)
+    {
+        return ngx_http_spaces_body_wrong(r, rc, name, "a number of seconds");
+    }
+
+    /* to the nearest, for a double is rarely what was written */
+
+    *value = (int64_t) (json_number_value(json) * 1000 + 0.5);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
 ngx_http_spaces_body_topics(ngx_http_request_t *r, ngx_str_t *value,
     ngx_int_t *rc)
 {

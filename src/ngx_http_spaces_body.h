@@ -38,6 +38,10 @@ ngx_int_t ngx_http_spaces_body_integer(ngx_http_request_t *r,
     const char *name, int64_t min, int64_t max, int64_t *value,
     ngx_int_t *rc);
 
+/* a number of seconds, to ms */
+ngx_int_t ngx_http_spaces_body_seconds(ngx_http_request_t *r,
+    const char *name, int64_t *value, ngx_int_t *rc);
+
 /* "topics": up to three names, as the Space keeps them */
 ngx_int_t ngx_http_spaces_body_topics(ngx_http_request_t *r, ngx_str_t *value,
     ngx_int_t *rc);

@@ -92,8 +92,19 @@ typedef ngx_uint_t (*ngx_http_spaces_allowed_pt)(ngx_http_request_t *r);
 ngx_int_t ngx_http_spaces_replay_send(ngx_http_request_t *r, ngx_str_t *path,
     ngx_uint_t shared, ngx_http_spaces_allowed_pt allowed);
 
-/* the file of a recording that is available; data is NULL without memory */
-ngx_str_t ngx_http_spaces_replay_path(ngx_http_request_t *r);
+/*
+ * Likewise of a recording that is available, or the part of it that "start",
+ * "end" and the link say
+ */
+ngx_int_t ngx_http_spaces_replay_available(ngx_http_request_t *r,
+    ngx_uint_t shared, ngx_http_spaces_allowed_pt allowed);
+
+/* the header of audio: of so many bytes, changed at that time, s */
+ngx_int_t ngx_http_spaces_replay_headers(ngx_http_request_t *r, off_t size,
+    time_t mtime, ngx_str_t *etag, ngx_uint_t shared);
+
+/* takes it back, for a problem with the range alone */
+void ngx_http_spaces_replay_clear(ngx_http_request_t *r);
 
 /* whether what was loaded is a link that opens a Space */
 ngx_uint_t ngx_http_spaces_is_link(ngx_http_spaces_ctx_t *ctx);

@@ -1168,7 +1168,7 @@ ngx_http_spaces_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
             case ngx_http_spaces_variable_duration:
                 if (ctx->space) {
                     value = ngx_http_spaces_page_duration(r->pool,
-                                                       ctx->space->duration);
+                                           ngx_http_spaces_page_length(ctx));
                 }
 
                 break;

@@ -202,7 +202,8 @@ ngx_http_spaces_page_fill(ngx_http_request_t *r, ngx_http_spaces_page_t *page)
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     space = ctx->space;
 
-    page->duration = ngx_http_spaces_page_duration(r->pool, space->duration);
+    page->duration = ngx_http_spaces_page_duration(r->pool,
+                                          ngx_http_spaces_page_length(ctx));
 
     if (page->duration.data == NULL
         || ngx_http_spaces_page_link(r, &ctx->target, &link) != NGX_OK
@@ -333,6 +334,17 @@ ngx_http_spaces_page_link(ngx_http_request_t *r, ngx_str_t *token,
     ngx_str_null(&ctx->share_token);
 
     return rc;
+}
+
+
+int64_t
+ngx_http_spaces_page_length(ngx_http_spaces_ctx_t *ctx)
+{
+    if (ctx->token && ctx->token->end) {
+        return ctx->token->end - ctx->token->start;
+    }
+
+    return ctx->space->duration;
 }
 
 

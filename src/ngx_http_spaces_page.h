@@ -34,6 +34,9 @@ ngx_int_t ngx_http_spaces_page_problem(ngx_http_request_t *r,
 ngx_int_t ngx_http_spaces_page_escape(ngx_pool_t *pool, ngx_str_t *s,
     ngx_str_t *html);
 
+/* ms of what the request's link leads to: the recording, or a clip of it */
+int64_t ngx_http_spaces_page_length(ngx_http_spaces_ctx_t *ctx);
+
 /* a duration in ms as h:mm:ss; data is NULL without memory */
 ngx_str_t ngx_http_spaces_page_duration(ngx_pool_t *pool, int64_t ms);
 

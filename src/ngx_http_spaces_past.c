@@ -151,6 +151,7 @@ ngx_http_spaces_past_task(void *data, ngx_log_t *log)
 {
     off_t                         offset;
     size_t                        want;
+    int64_t                       before;
     ngx_http_spaces_past_task_t  *t = data;
 
     t->len = -1;
@@ -167,7 +168,10 @@ ngx_http_spaces_past_task(void *data, ngx_log_t *log)
 
     if (t->offset == 0) {
 
-        if (spaces_ogg_seek(t->fd, (off_t) t->end, t->granule, &offset) != 0) {
+        if (spaces_ogg_seek(t->fd, (off_t) t->end, t->granule, &offset,
+                            &before)
+            != 0)
+        {
             t->err = ngx_errno;
             return;
         }

@@ -7,20 +7,17 @@
  */
 
 
-#include "ngx_http_spaces_handlers.h"
+#include "ngx_http_spaces_clip.h"
 #include "ngx_http_spaces_store.h"
 #include "ngx_http_spaces_transfer.h"
 
 
 static ngx_int_t ngx_http_spaces_replay_loaded(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_spaces_replay_allowed(ngx_http_request_t *r);
-static void ngx_http_spaces_replay_clear(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_replay_open(ngx_http_request_t *r,
     ngx_str_t *path, ngx_open_file_info_t *of);
-static ngx_int_t ngx_http_spaces_replay_headers(ngx_http_request_t *r,
-    ngx_open_file_info_t *of, ngx_uint_t shared);
-static ngx_int_t ngx_http_spaces_replay_etag(ngx_http_request_t *r,
-    ngx_open_file_info_t *of);
+static ngx_int_t ngx_http_spaces_replay_set_etag(ngx_http_request_t *r,
+    ngx_str_t *value);
 static ngx_int_t ngx_http_spaces_replay_disposition(ngx_http_request_t *r);
 
 
@@ -50,7 +47,6 @@ static ngx_int_t
 ngx_http_spaces_replay_loaded(ngx_http_request_t *r)
 {
     ngx_int_t               rc;
-    ngx_str_t               path;
     ngx_http_spaces_ctx_t  *ctx;
 
     rc = ngx_http_spaces_require_hearing(r);
@@ -67,12 +63,7 @@ ngx_http_spaces_replay_loaded(ngx_http_request_t *r)
         return rc;
     }
 
-    path = ngx_http_spaces_replay_path(r);
-    if (path.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_spaces_replay_send(r, &path,
+    return ngx_http_spaces_replay_available(r,
                ctx->hash.len != 0
                || ctx->space->visibility != NGX_HTTP_SPACES_PUBLIC,
                ngx_http_spaces_replay_allowed);
@@ -91,17 +82,34 @@ ngx_http_spaces_replay_allowed(ngx_http_request_t *r)
 }
 
 
-ngx_str_t
-ngx_http_spaces_replay_path(ngx_http_request_t *r)
+ngx_int_t
+ngx_http_spaces_replay_available(ngx_http_request_t *r, ngx_uint_t shared,
+    ngx_http_spaces_allowed_pt allowed)
 {
+    ngx_int_t                     rc;
+    ngx_str_t                     path;
     ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_span_t        span;
     ngx_http_spaces_main_conf_t  *smcf;
+
+    rc = ngx_http_spaces_clip_span(r, &span);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
-    return ngx_http_spaces_recording_path(&smcf->path, &ctx->id, ".opus",
+    path = ngx_http_spaces_recording_path(&smcf->path, &ctx->id, ".opus",
                                           r->pool);
+    if (path.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    return span.whole
+           ? ngx_http_spaces_replay_send(r, &path, shared, allowed)
+           : ngx_http_spaces_clip_send(r, &path, &span, shared, allowed);
 }
 
 
@@ -160,8 +168,10 @@ ngx_int_t
 ngx_http_spaces_replay_send(ngx_http_request_t *r, ngx_str_t *path,
     ngx_uint_t shared, ngx_http_spaces_allowed_pt allowed)
 {
+    u_char                 *p;
     ngx_int_t               rc;
     ngx_buf_t              *b;
+    ngx_str_t               etag;
     ngx_chain_t             out;
     ngx_open_file_info_t    of;
     ngx_http_spaces_ctx_t  *ctx;
@@ -177,7 +187,21 @@ ngx_http_spaces_replay_send(ngx_http_request_t *r, ngx_str_t *path,
         return rc;
     }
 
-    if (ngx_http_spaces_replay_headers(r, &of, shared) != NGX_OK) {
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    /* strong: a recording's bytes are those of its id, for good */
+
+    p = ngx_pnalloc(r->pool, NGX_OFF_T_LEN + ctx->id.len + 3);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    etag.data = p;
+    etag.len = ngx_sprintf(p, "\"%V-%xO\"", &ctx->id, of.size) - p;
+
+    if (ngx_http_spaces_replay_headers(r, of.size, of.mtime, &etag, shared)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -226,8 +250,6 @@ ngx_http_spaces_replay_send(ngx_http_request_t *r, ngx_str_t *path,
 
     rc = ngx_http_output_filter(r, &out);
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-
     if (rc != NGX_ERROR && ngx_http_spaces_is_available(ctx->space)) {
         ngx_http_spaces_replays_count(r);
     }
@@ -244,7 +266,7 @@ ngx_http_spaces_replay_send(ngx_http_request_t *r, ngx_str_t *path,
 
 /* what told of the recording does not tell of the problem; its length does */
 
-static void
+void
 ngx_http_spaces_replay_clear(ngx_http_request_t *r)
 {
     ngx_uint_t        i;
@@ -310,9 +332,9 @@ ngx_http_spaces_replay_open(ngx_http_request_t *r, ngx_str_t *path,
 }
 
 
-static ngx_int_t
-ngx_http_spaces_replay_headers(ngx_http_request_t *r,
-    ngx_open_file_info_t *of, ngx_uint_t shared)
+ngx_int_t
+ngx_http_spaces_replay_headers(ngx_http_request_t *r, off_t size,
+    time_t mtime, ngx_str_t *etag, ngx_uint_t shared)
 {
     u_char                 *p;
     int64_t                 age;
@@ -322,14 +344,14 @@ ngx_http_spaces_replay_headers(ngx_http_request_t *r,
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
     r->headers_out.status = NGX_HTTP_OK;
-    r->headers_out.content_length_n = of->size;
-    r->headers_out.last_modified_time = of->mtime;
+    r->headers_out.content_length_n = size;
+    r->headers_out.last_modified_time = mtime;
 
     ngx_str_set(&r->headers_out.content_type, "audio/ogg");
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
 
-    if (ngx_http_spaces_replay_etag(r, of) != NGX_OK
+    if (ngx_http_spaces_replay_set_etag(r, etag) != NGX_OK
         || ngx_http_spaces_replay_disposition(r) != NGX_OK)
     {
         return NGX_ERROR;
@@ -353,15 +375,10 @@ ngx_http_spaces_replay_headers(ngx_http_request_t *r,
 }
 
 
-/* strong: a recording's bytes are those of its id, for good */
-
 static ngx_int_t
-ngx_http_spaces_replay_etag(ngx_http_request_t *r, ngx_open_file_info_t *of)
+ngx_http_spaces_replay_set_etag(ngx_http_request_t *r, ngx_str_t *value)
 {
-    ngx_table_elt_t        *etag;
-    ngx_http_spaces_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    ngx_table_elt_t  *etag;
 
     etag = ngx_list_push(&r->headers_out.headers);
     if (etag == NULL) {
@@ -369,21 +386,12 @@ ngx_http_spaces_replay_etag(ngx_http_request_t *r, ngx_open_file_info_t *of)
     }
 
     etag->hash = 1;
+    etag->value = *value;
     ngx_str_set(&etag->key, "ETag");
 
 #if (nginx_version >= 1023000)
     etag->next = NULL;
 #endif
-
-    etag->value.data = ngx_pnalloc(r->pool, NGX_OFF_T_LEN + ctx->id.len + 3);
-    if (etag->value.data == NULL) {
-        etag->hash = 0;
-        return NGX_ERROR;
-    }
-
-    etag->value.len = ngx_sprintf(etag->value.data, "\"%V-%xO\"", &ctx->id,
-                                  of->size)
-                      - etag->value.data;
 
     r->headers_out.etag = etag;
 

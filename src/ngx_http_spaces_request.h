@@ -79,6 +79,8 @@ typedef struct {
     ngx_str_t                  label;
     int64_t                    created_at;   /* ms */
     int64_t                    expires_at;   /* ms */
+    int64_t                    start;        /* of a share: the clip, ms */
+    int64_t                    end;          /* 0: all of the recording */
     unsigned                   muted:1;      /* a speaker's */
     unsigned                   removed:1;
 } ngx_http_spaces_token_t;
@@ -137,6 +139,7 @@ typedef struct {
     void                        *loading;    /* the store's, while it loads */
     void                        *data;       /* the handler's */
     void                        *websocket;  /* if it is one */
+    void                        *clip;       /* that is being sent, or NULL */
     const char                  *reason;     /* why it was closed */
 
     unsigned                     fresh:1;    /* nothing from the cache */

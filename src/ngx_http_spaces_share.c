@@ -55,7 +55,6 @@ static ngx_int_t
 ngx_http_spaces_share_loaded(ngx_http_request_t *r)
 {
     ngx_int_t               rc;
-    ngx_str_t               path;
     ngx_http_spaces_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
@@ -75,13 +74,8 @@ ngx_http_spaces_share_loaded(ngx_http_request_t *r)
     }
 
     if (ngx_http_spaces_share_ends(r, &ctx->target, "/audio")) {
-        path = ngx_http_spaces_replay_path(r);
-        if (path.data == NULL) {
-            return NGX_ERROR;
-        }
-
-        return ngx_http_spaces_replay_send(r, &path, 1,
-                                           ngx_http_spaces_share_allowed);
+        return ngx_http_spaces_replay_available(r, 1,
+                                                ngx_http_spaces_share_allowed);
     }
 
     if (ngx_http_spaces_share_ends(r, &ctx->target, "")) {

@@ -20,6 +20,10 @@ typedef struct {
 } ngx_http_spaces_shares_t;
 
 
+static ngx_int_t ngx_http_spaces_shares_clip(ngx_http_request_t *r,
+    ngx_http_spaces_token_t *token);
+static void ngx_http_spaces_shares_span(json_t *json,
+    ngx_http_spaces_token_t *token);
 static ngx_int_t ngx_http_spaces_shares_created(ngx_http_request_t *r,
     redisReply *reply);
 static ngx_int_t ngx_http_spaces_shares_members(ngx_http_request_t *r,
@@ -50,7 +54,7 @@ ngx_http_spaces_shares_create(ngx_http_request_t *r)
     ngx_http_spaces_shares_t     *shares;
     ngx_http_spaces_main_conf_t  *smcf;
 
-    static const char  *names[] = { "ttl", "label", NULL };
+    static const char  *names[] = { "ttl", "label", "start", "end", NULL };
 
     rc = ngx_http_spaces_require_visible(r);
 
@@ -123,6 +127,12 @@ ngx_http_spaces_shares_create(ngx_http_request_t *r)
         return rc;
     }
 
+    rc = ngx_http_spaces_shares_clip(r, &shares->token);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
     shares->token.space = space->id;
     shares->token.kind = NGX_HTTP_SPACES_SHARE;
 
@@ -140,6 +150,73 @@ ngx_http_spaces_shares_create(ngx_http_request_t *r)
 
     return ngx_http_spaces_request_transaction(r, commands,
                                               ngx_http_spaces_shares_created);
+}
+
+
+/* NGX_DECLINED with the clip that the body asks for, if any, or the answer */
+
+static ngx_int_t
+ngx_http_spaces_shares_clip(ngx_http_request_t *r,
+    ngx_http_spaces_token_t *token)
+{
+    int64_t                   start, end;
+    ngx_int_t                 rc, has_start, has_end;
+    ngx_http_spaces_ctx_t    *ctx;
+    ngx_http_spaces_space_t  *space;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    space = ctx->space;
+
+    start = 0;
+    end = space->duration;
+
+    has_start = ngx_http_spaces_body_seconds(r, "start", &start, &rc);
+    if (has_start == NGX_ABORT) {
+        return rc;
+    }
+
+    has_end = ngx_http_spaces_body_seconds(r, "end", &end, &rc);
+    if (has_end == NGX_ABORT) {
+        return rc;
+    }
+
+    if (has_start == NGX_DECLINED && has_end == NGX_DECLINED) {
+        return NGX_DECLINED;
+    }
+
+    if (space->state != NGX_HTTP_SPACES_ENDED) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_ENDED,
+                                       "there are clips as soon as the Space "
+                                       "has ended");
+    }
+
+    end = ngx_min(end, space->duration);
+
+    if (start >= end) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_FIELD,
+                                       "\"start\" must be before \"end\" and "
+                                       "before the end of the recording, "
+                                       "which is %L.%03L s long",
+                                       space->duration / 1000,
+                                       space->duration % 1000);
+    }
+
+    token->start = start;
+    token->end = end;
+
+    return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_spaces_shares_span(json_t *json, ngx_http_spaces_token_t *token)
+{
+    if (token->end) {
+        (void) json_object_set_new(json, "start",
+                                   json_real((double) token->start / 1000));
+        (void) json_object_set_new(json, "end",
+                                   json_real((double) token->end / 1000));
+    }
 }
 
 
@@ -170,6 +247,8 @@ ngx_http_spaces_shares_created(ngx_http_request_t *r, redisReply *reply)
                      "url", ngx_http_spaces_json_string(&url),
                      "expires_at",
                      ngx_http_spaces_json_time(shares->token.expires_at));
+
+    ngx_http_spaces_shares_span(json, &shares->token);
 
     ngx_str_null(&ctx->share_token);
 
@@ -316,7 +395,7 @@ ngx_http_spaces_shares_listed(ngx_http_request_t *r, redisReply *reply)
 static ngx_int_t
 ngx_http_spaces_shares_read(ngx_http_request_t *r, redisReply *reply)
 {
-    json_t                    *list;
+    json_t                    *list, *share;
     ngx_str_t                 *hash, *old, id;
     ngx_uint_t                 i;
     ngx_array_t               *gone;
@@ -364,16 +443,19 @@ ngx_http_spaces_shares_read(ngx_http_request_t *r, redisReply *reply)
         id = hash[i];
         id.len = NGX_HTTP_SPACES_TOKEN_ID;
 
-        (void) json_array_append_new(list,
-                     json_pack("{s:o, s:o, s:o, s:o}",
-                               "id", ngx_http_spaces_json_string(&id),
-                               "label", token->label.len
-                                   ? ngx_http_spaces_json_string(&token->label)
-                                   : json_null(),
-                               "created_at",
-                               ngx_http_spaces_json_time(token->created_at),
-                               "expires_at",
-                               ngx_http_spaces_json_time(token->expires_at)));
+        share = json_pack("{s:o, s:o, s:o, s:o}",
+                          "id", ngx_http_spaces_json_string(&id),
+                          "label", token->label.len
+                              ? ngx_http_spaces_json_string(&token->label)
+                              : json_null(),
+                          "created_at",
+                          ngx_http_spaces_json_time(token->created_at),
+                          "expires_at",
+                          ngx_http_spaces_json_time(token->expires_at));
+
+        ngx_http_spaces_shares_span(share, token);
+
+        (void) json_array_append_new(list, share);
     }
 
     ngx_http_spaces_shares_forget(r, gone);

@@ -697,6 +697,12 @@ ngx_http_spaces_store_token(redisReply *reply, ngx_pool_t *pool)
         } else if (ngx_strcmp(e[i]->str, "expires_at") == 0) {
             token->expires_at = ngx_atoof(value.data, value.len);
 
+        } else if (ngx_strcmp(e[i]->str, "start") == 0) {
+            token->start = ngx_atoof(value.data, value.len);
+
+        } else if (ngx_strcmp(e[i]->str, "end") == 0) {
+            token->end = ngx_atoof(value.data, value.len);
+
         } else if (ngx_strcmp(e[i]->str, "muted") == 0) {
             token->muted = (value.len == 1 && value.data[0] == '1');
 
@@ -1048,7 +1054,7 @@ ngx_int_t
 ngx_http_spaces_store_add_token(ngx_http_spaces_main_conf_t *smcf,
     ngx_array_t *commands, ngx_str_t *hash, ngx_http_spaces_token_t *token)
 {
-    ngx_str_t    key, set, created, expires, seconds;
+    ngx_str_t    key, set, created, expires, seconds, start, end;
     ngx_pool_t  *pool;
 
     static ngx_str_t  space_field = ngx_string("space");
@@ -1056,6 +1062,8 @@ ngx_http_spaces_store_add_token(ngx_http_spaces_main_conf_t *smcf,
     static ngx_str_t  label_field = ngx_string("label");
     static ngx_str_t  created_field = ngx_string("created_at");
     static ngx_str_t  expires_field = ngx_string("expires_at");
+    static ngx_str_t  start_field = ngx_string("start");
+    static ngx_str_t  end_field = ngx_string("end");
 
     pool = commands->pool;
 
@@ -1077,6 +1085,18 @@ ngx_http_spaces_store_add_token(ngx_http_spaces_main_conf_t *smcf,
                         &label_field, &token->label,
                         &created_field, &created,
                         &expires_field, &expires);
+
+    if (token->end) {
+        start = ngx_http_spaces_number(pool, token->start);
+        end = ngx_http_spaces_number(pool, token->end);
+
+        if (start.data == NULL || end.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_spaces_add(6, &ngx_http_spaces_hset, &key,
+                            &start_field, &start, &end_field, &end);
+    }
 
     ngx_http_spaces_add(3, &ngx_http_spaces_expireat, &key, &seconds);
     ngx_http_spaces_add(3, &ngx_http_spaces_sadd, &set, hash);

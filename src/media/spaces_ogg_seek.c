@@ -13,121 +13,172 @@
 #include "spaces_ogg_seek.h"
 
 
-#define SPACES_OGG_SEEK_READ    65536
+/* to be bisected no further: at least a page of any size */
+#define SPACES_OGG_SEEK_SPAN    65536
+
+#define SPACES_OGG_SEEK_READ    16384
 
 /* of a page: up to its segment table (RFC 3533, 6) */
 #define SPACES_OGG_SEEK_HEADER  27
 
 
-static int spaces_ogg_seek_page(int fd, off_t from, off_t size, off_t *start,
-    off_t *end, int64_t *granule);
+/* good pages of a part of a file, one after the other */
+
+typedef struct {
+    int              fd;
+    off_t            from;      /* not read so far */
+    off_t            to;
+    off_t            start;     /* of the page that was found */
+    off_t            end;
+    int64_t          granule;
+    ogg_sync_state   sync;
+} spaces_ogg_seek_t;
+
+
+static int spaces_ogg_seek_page(int fd, off_t from, off_t to,
+    spaces_ogg_seek_t *seek);
+static void spaces_ogg_seek_begin(spaces_ogg_seek_t *seek, int fd, off_t from,
+    off_t to);
+static int spaces_ogg_seek_next(spaces_ogg_seek_t *seek);
 
 
 int
-spaces_ogg_seek(int fd, off_t size, int64_t granule, off_t *offset)
+spaces_ogg_seek(int fd, off_t size, int64_t granule, off_t *offset,
+    int64_t *before)
 {
-    int      rc;
-    off_t    low, high, middle, start, end;
-    int64_t  found;
+    int                rc;
+    off_t              low, high, middle, to;
+    spaces_ogg_seek_t  seek;
 
-    /* all pages that end before "low" are too early, "high" is not */
+    /* pages that end before "low" are too early, that begin at "high" not */
 
     low = 0;
     high = size;
+    *before = 0;
 
-    while (high - low > SPACES_OGG_SEEK_READ) {
+    while (high - low > SPACES_OGG_SEEK_SPAN) {
 
         middle = low + (high - low) / 2;
+        to = size - high > SPACES_OGG_SEEK_SPAN ? high + SPACES_OGG_SEEK_SPAN
+                                                : size;
 
-        rc = spaces_ogg_seek_page(fd, middle, high, &start, &end, &found);
+        rc = spaces_ogg_seek_page(fd, middle, to, &seek);
 
         if (rc < 0) {
             return -1;
         }
 
-        if (rc > 0 || found > granule) {
+        if (rc > 0 || seek.granule > granule) {
             high = middle;
 
         } else {
-            low = end;
+            low = seek.end;
+            *before = seek.granule;
         }
     }
 
-    for ( ;; ) {
-        rc = spaces_ogg_seek_page(fd, low, size, &start, &end, &found);
+    spaces_ogg_seek_begin(&seek, fd, low, size);
 
-        if (rc < 0) {
-            return -1;
-        }
+    while ((rc = spaces_ogg_seek_next(&seek)) == 0) {
 
-        if (rc > 0) {
-            *offset = size;
-            return 0;
-        }
-
-        if (found > granule) {
-            *offset = start;
-            return 0;
-        }
-
-        low = end;
-    }
-}
-
-
-/* the first good page at or behind "from"; 1 if there is none */
-
-static int
-spaces_ogg_seek_page(int fd, off_t from, off_t size, off_t *start, off_t *end,
-    int64_t *granule)
-{
-    int              rc;
-    long             n;
-    char            *buffer;
-    size_t           want;
-    ssize_t          got;
-    ogg_page         page;
-    ogg_sync_state   sync;
-
-    (void) ogg_sync_init(&sync);
-
-    *start = from;
-    rc = 1;
-
-    for ( ;; ) {
-        n = ogg_sync_pageseek(&sync, &page);
-
-        if (n > 0) {
-            *end = *start + n;
-            *granule = ogg_page_granulepos(&page);
-            rc = 0;
+        if (seek.granule > granule) {
             break;
         }
 
+        /* it was late enough before: no more of such a file is read */
+
+        if (seek.start >= high) {
+            errno = EBADMSG;
+            rc = -1;
+            break;
+        }
+
+        *before = seek.granule;
+    }
+
+    *offset = rc ? size : seek.start;
+
+    (void) ogg_sync_clear(&seek.sync);
+
+    return rc < 0 ? -1 : 0;
+}
+
+
+/* the first good page at or behind "from"; 1 if there is none up to "to" */
+
+static int
+spaces_ogg_seek_page(int fd, off_t from, off_t to, spaces_ogg_seek_t *seek)
+{
+    int  rc;
+
+    spaces_ogg_seek_begin(seek, fd, from, to);
+
+    rc = spaces_ogg_seek_next(seek);
+
+    (void) ogg_sync_clear(&seek->sync);
+
+    return rc;
+}
+
+
+static void
+spaces_ogg_seek_begin(spaces_ogg_seek_t *seek, int fd, off_t from, off_t to)
+{
+    seek->fd = fd;
+    seek->from = from;
+    seek->to = to;
+    seek->end = from;
+
+    (void) ogg_sync_init(&seek->sync);
+}
+
+
+/* the next one; 1 if there is none */
+
+static int
+spaces_ogg_seek_next(spaces_ogg_seek_t *seek)
+{
+    long       n;
+    char      *buffer;
+    size_t     want;
+    ssize_t    got;
+    ogg_page   page;
+
+    seek->start = seek->end;
+
+    for ( ;; ) {
+        n = ogg_sync_pageseek(&seek->sync, &page);
+
+        if (n > 0) {
+            seek->end = seek->start + n;
+            seek->granule = ogg_page_granulepos(&page);
+            return 0;
+        }
+
         if (n < 0) {
-            *start -= n;
+            seek->start -= n;
             continue;
         }
 
         want = SPACES_OGG_SEEK_READ;
 
-        if ((off_t) want > size - from) {
-            want = size > from ? (size_t) (size - from) : 0;
+        if ((off_t) want > seek->to - seek->from) {
+            want = seek->to > seek->from ? (size_t) (seek->to - seek->from)
+                                         : 0;
         }
 
         if (want == 0) {
-            break;
+            return 1;
         }
 
-        buffer = ogg_sync_buffer(&sync, (long) want);
+        buffer = ogg_sync_buffer(&seek->sync, (long) want);
 
         if (buffer == NULL) {
             errno = ENOMEM;
-            rc = -1;
-            break;
+            return -1;
         }
 
-        got = pread(fd, buffer, want, from);
+        got = pread(seek->fd, buffer, want, seek->from);
 
         if (got < 0) {
 
@@ -135,49 +186,52 @@ spaces_ogg_seek_page(int fd, off_t from, off_t size, off_t *start, off_t *end,
                 continue;
             }
 
-            rc = -1;
-            break;
+            return -1;
         }
 
         if (got == 0) {
-            break;
+            return 1;
         }
 
-        (void) ogg_sync_wrote(&sync, (long) got);
-        from += got;
+        (void) ogg_sync_wrote(&seek->sync, (long) got);
+        seek->from += got;
+    }
+}
+
+
+size_t
+spaces_ogg_page_len(const uint8_t *data, size_t len)
+{
+    size_t    size;
+    unsigned  i;
+
+    if (len < SPACES_OGG_SEEK_HEADER || memcmp(data, "OggS", 4) != 0) {
+        return 0;
     }
 
-    (void) ogg_sync_clear(&sync);
+    size = SPACES_OGG_SEEK_HEADER + data[26];
 
-    return rc;
+    if (size > len) {
+        return 0;
+    }
+
+    for (i = 0; i < data[26]; i++) {
+        size += data[SPACES_OGG_SEEK_HEADER + i];
+    }
+
+    return size <= len ? size : 0;
 }
 
 
 size_t
 spaces_ogg_whole(const uint8_t *data, size_t len)
 {
-    size_t    at, size;
-    unsigned  i;
+    size_t  at, size;
 
-    for (at = 0; len - at >= SPACES_OGG_SEEK_HEADER; at += size) {
+    at = 0;
 
-        if (memcmp(data + at, "OggS", 4) != 0) {
-            break;
-        }
-
-        size = SPACES_OGG_SEEK_HEADER + data[at + 26];
-
-        if (size > len - at) {
-            break;
-        }
-
-        for (i = 0; i < data[at + 26]; i++) {
-            size += data[at + SPACES_OGG_SEEK_HEADER + i];
-        }
-
-        if (size > len - at) {
-            break;
-        }
+    while ((size = spaces_ogg_page_len(data + at, len - at)) != 0) {
+        at += size;
     }
 
     return at;

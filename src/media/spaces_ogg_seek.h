@@ -18,9 +18,15 @@
 /*
  * Finds the first page that ends after the granule, in the first "size" bytes
  * of a file of one logical stream.  Returns 0 with the offset of the page, or
- * "size" if there is none; -1 on an error, with errno set.
+ * "size" if there is none, and with the granule that the page before ends at,
+ * 0 if that is none; -1 on an error, with errno set: EBADMSG if granules don't
+ * rise in the file.
  */
-int spaces_ogg_seek(int fd, off_t size, int64_t granule, off_t *offset);
+int spaces_ogg_seek(int fd, off_t size, int64_t granule, off_t *offset,
+    int64_t *before);
+
+/* the length of the page that "data" begins with; 0 if it isn't there whole */
+size_t spaces_ogg_page_len(const uint8_t *data, size_t len);
 
 /*
  * The length of the whole pages that "data", which begins with a page, holds;
