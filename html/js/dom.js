@@ -72,6 +72,7 @@ export function avatar(name, kind = '') {
         hash = (hash * 31 + c.codePointAt(0)) % 997;
     }
     const initial = [...name.trim()][0] ?? '?';
+    // written by the style sheet: it is a picture, and no text
     return el('span', { class: `avatar tint-${hash % 6} ${kind}`,
-                        'aria-hidden': 'true' }, initial.toUpperCase());
+                        'data-initial': initial.toUpperCase() });
 }
