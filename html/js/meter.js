@@ -6,20 +6,18 @@
 import { el } from './dom.js';
 import { meterOf } from './packets.js';
 
-export function meter(level) {
+export function meter(level, of) {
     const bar = el('span');
-    const element = el('span', { class: 'meter', 'aria-hidden': 'true' }, bar);
+    const element = el('span', { class: 'meter', 'data-of': of,
+                                 'aria-hidden': 'true' }, bar);
     let shown = 0;
-    let most = 0;
 
     const timer = setInterval(() => {
         const now = level();
-        most = Math.max(most, now);
         shown = Math.max(meterOf(now), shown - 0.06);
         bar.style.transform = `scaleX(${shown.toFixed(3)})`;
         element.dataset.level = now.toFixed(4);
     }, 50);
 
-    return { element, get most() { return most; },
-             close: () => clearInterval(timer) };
+    return { element, close: () => clearInterval(timer) };
 }

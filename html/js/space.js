@@ -153,7 +153,7 @@ function live() {
     const said = el('p', { class: 'live-status', role: 'status' });
     const listeners = el('p', { class: 'facts' });
     const listening = new Live({ id, handlers: { status } });
-    const loud = meter(() => listening.level);
+    const loud = meter(() => listening.level, 'room');
     let started = Date.now();
     let talked = false;
 

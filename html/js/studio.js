@@ -109,7 +109,7 @@ function create() {
 // before: is the microphone good, and does everybody know what is recorded?
 
 function greenRoom() {
-    const loud = meter(() => microphone.level);
+    const loud = meter(() => microphone.level, 'me');
     const heard = el('p', { class: 'hint', role: 'status' }, t('mic.off'));
     const devices = el('select', { id: 'device', on: { change: () =>
         use(devices.value) } });
@@ -221,7 +221,7 @@ function onAir() {
     const health = el('p', { class: 'health', role: 'status' });
     const listeners = el('p', { class: 'facts' });
     const time = el('span', { class: 'times' });
-    const mine = meter(() => (microphone.muted ? 0 : microphone.level));
+    const mine = meter(() => (microphone.muted ? 0 : microphone.level), 'me');
     const room = new Room({ actions: (speaker) =>
         (host && speaker.role !== 'host' ? [
             { label: t(speaker.muted ? 'room.unmute' : 'room.mute'),
@@ -256,7 +256,7 @@ function onAir() {
             }
         },
     } });
-    const theirs = meter(() => talk.level);
+    const theirs = meter(() => talk.level, 'others');
 
     function status(now) {
         if (now !== quality) {
