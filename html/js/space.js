@@ -46,6 +46,7 @@ async function load() {
 
 function show() {
     document.title = `${space.title} · ${t('brand')}`;
+    $('#state').replaceChildren(stateMark(space));
     mark.show(space);
     const facts = [
         space.state === 'ended' && space.ended_at && day(space.ended_at),
@@ -56,7 +57,6 @@ function show() {
     ].filter(Boolean);
 
     $('#about').replaceChildren(
-        el('div', { class: 'about-head' }, stateMark(space)),
         el('h1', {}, space.title),
         el('p', { class: 'host' }, avatar(space.host, 'small'),
            el('span', {}, t('by', { name: space.host }))),
@@ -196,7 +196,8 @@ function live() {
            invite(),
            el('span', { class: 'volume' },
               el('label', { for: 'volume' }, t('volume')), volume)),
-        el('h2', {}, t('room')), room.element, listeners);
+        el('div', { class: 'room-head' }, el('h2', {}, t('room')), listeners),
+        room.element);
 
     const count = (n) => {
         listeners.replaceChildren(el('span', {}, t('listeners', {

@@ -69,7 +69,7 @@ const en = {
     'filter.clear': 'Clear',
     'filter.by': 'Showing the topic {topic}',
 
-    'card.since': 'since {when}',
+    'card.since': 'began {when}',
     'listeners': ['{n} listener', '{n} listeners'],
     'replays': ['{n} replay', '{n} replays'],
 
@@ -308,7 +308,7 @@ const fr = {
     'filter.clear': 'Effacer',
     'filter.by': 'Thème affiché : {topic}',
 
-    'card.since': 'depuis {when}',
+    'card.since': 'commencé {when}',
     'listeners': ['{n} auditeur', '{n} auditeurs'],
     'replays': ['{n} réécoute', '{n} réécoutes'],
 

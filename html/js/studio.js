@@ -47,9 +47,8 @@ function complain(problem) {
 
 function title() {
     document.title = `${space.title} · ${t('studio')}`;
-    $('#about').replaceChildren(
-        el('div', { class: 'about-head' }, stateMark(space)),
-        el('h1', {}, space.title));
+    $('#state').replaceChildren(stateMark(space));
+    $('#about').replaceChildren(el('h1', {}, space.title));
     mark.show(space);
 }
 
@@ -346,17 +345,17 @@ function onAir() {
            el('div', { class: 'air-me' },
               el('span', { class: 'label' }, t('me.level')), mine.element),
            canDecode() && el('div', { class: 'air-me' },
-              el('span', { class: 'label' }, t('room.level')), theirs.element),
-           time),
-        health,
-        el('h2', {}, t('room')), room.element, listeners,
+              el('span', { class: 'label' }, t('room.level')), theirs.element)),
+        el('div', { class: 'air-line' }, health, time),
+        el('div', { class: 'room-head' }, el('h2', {}, t('room')), listeners),
+        room.element,
         host && inviteForm(),
         el('div', { class: 'actions' },
            host ? button({ label: t('end'), name: 'stop', kind: 'danger',
                            click: end })
                 : button({ label: t('leave'), name: 'stop', click: leave }),
            button({ label: t('share.listen'), name: 'share',
-                    hidden: false, click: () => shareSpace(space)
+                    click: () => shareSpace(space)
                         .catch(complain) }),
            canDecode() && el('span', { class: 'volume' },
               el('label', { for: 'volume' }, t('volume')), volume)));
@@ -378,6 +377,8 @@ function onAir() {
         document.removeEventListener('keydown', key);
     } });
     mute.focus();
+    microphone.stream.getAudioTracks()[0].onended = () =>
+        complain({ message: t('mic.none') });
     talk.start();
 }
 
