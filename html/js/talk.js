@@ -91,7 +91,7 @@ export class Talk {
         this.handlers.status('reconnecting');
         if (!opened || code === 1008) {
             const problem = await this.reason();
-            if (problem?.status === 400) {
+            if (problem?.status === 400 || problem?.status === 415) {
                 // let in, but not with what this browser speaks
                 if (protocol === 'spaces.webm.v1') {
                     this.over(new Problem(400, 'no-webm'));
@@ -111,7 +111,7 @@ export class Talk {
     }
 
     // A WebSocket doesn't tell why it was refused; the same asked by POST, with
-    // a body that is no audio, does: 400 means that one would be let in.
+    // a body that is no audio, does: 400 and 415 mean that one would be let in.
     async reason() {
         const token = tokenOf(this.id);
         try {

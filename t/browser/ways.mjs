@@ -45,7 +45,8 @@ async function listening(browser) {
     const { page, context } = await person(browser, url);
     await without(context, 'AudioDecoder', 'AudioEncoder');
     await page.goto(`${url}/space.html?id=${id}`);
-    await page.getByText('This Space is not being recorded').waitFor();
+    await page.locator('#recording')
+        .getByText('This Space is not being recorded').waitFor();
     ok(true, 'that it is not recorded is said, too');
     await page.getByRole('button', { name: 'Listen live' }).click();
     await page.getByText('You hear it live').waitFor();
@@ -157,8 +158,8 @@ async function offline(browser) {
     await page.locator('.card').first().waitFor();
     await context.setOffline(true);
     await page.getByText('You are offline.').waitFor();
-    await page.getByLabel('Topic').fill('nothing');
-    await page.getByLabel('Topic').press('Enter');
+    await page.getByLabel('Topic', { exact: true }).fill('nothing');
+    await page.getByLabel('Topic', { exact: true }).press('Enter');
     await page.getByText('The timeline could not be loaded').waitFor();
     ok(true, 'without a network it says so');
     await context.setOffline(false);
