@@ -23,8 +23,9 @@ export async function shareRecording(space, at) {
     const share = await api.share(space.id, {});
     const token = space.visibility === 'public' ? {} : { token: share.token };
     const seconds = Math.floor(at);
-    await navigator.clipboard?.writeText(share.url).catch(() => {});
-    showLinks(t('share.title'), null,
+    const copied = await navigator.clipboard?.writeText(share.url)
+        .then(() => true, () => false);
+    showLinks(t(copied ? 'share.title' : 'share.here'), null,
         linkField(t('share.link'), share.url, t('share.link.hint')),
         seconds > 0
         && linkField(t('share.at', { at: clock(seconds) }),

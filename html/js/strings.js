@@ -102,6 +102,7 @@ const en = {
     'keys.text': 'Space or K plays and pauses. J and L, or the arrows, go 15 seconds back and forward. 0 to 9 jump to that tenth, < and > change the speed.',
 
     'share.title': 'The link is copied',
+    'share.here': 'Share this recording',
     'share.link': 'Link to the recording',
     'share.link.hint': 'It opens for whoever has it, until the recording is gone or the host revokes it.',
     'share.at': 'Link to this moment, {at}',
@@ -341,6 +342,7 @@ const fr = {
     'keys.text': 'Espace ou K : lecture et pause. J et L, ou les flèches : 15 secondes en arrière et en avant. De 0 à 9 : aller à ce dixième. < et > : changer la vitesse.',
 
     'share.title': 'Le lien est copié',
+    'share.here': 'Partager cet enregistrement',
     'share.link': 'Lien vers l’enregistrement',
     'share.link.hint': 'Il s’ouvre pour quiconque l’a, tant que l’enregistrement existe et que l’hôte ne le révoque pas.',
     'share.at': 'Lien vers cet instant, {at}',
