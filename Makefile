@@ -4,6 +4,7 @@
 # make          the module, for the nginx that is installed
 # make run      install what is missing, and serve the example on localhost
 # make test     install what is missing, and run every test
+# make screenshots  of the pages, into build/screenshots
 # make install  put the module where nginx looks for it
 # make bench    replay, mixing and fan-out beside their peers, the tick, and a
 #               start with many recordings
@@ -17,6 +18,7 @@ PORT        = 8080
 RUN_DIR     = $(BUILD)/run
 
 BUILD       = $(CURDIR)/build
+BROWSER     = $(BUILD)/browser
 MODULE      = $(BUILD)/ngx_http_spaces_module.so
 
 MEDIA       = $(wildcard src/media/*.c)
@@ -28,7 +30,8 @@ HEADERS     = $(wildcard src/*.h src/media/*.h)
 PACKAGES    = gcc make nginx nginx-dev libopus-dev libogg-dev libhiredis-dev \
               libjansson-dev libwslay-dev libssl-dev redis-server curl ffmpeg
 TEST_PACKAGES = perl libmojolicious-perl libcmocka-dev opus-tools oggz-tools \
-                openssl
+                openssl chromium $(NODE_PACKAGES)
+NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 BENCH_PACKAGES = wrk icecast2 pkg-config
 
 SUDO        = $(if $(filter-out 0,$(shell id -u)),sudo)
@@ -48,7 +51,8 @@ define install-packages
 	fi
 endef
 
-.PHONY: all packages test-packages run test unit-test bench soak install clean
+.PHONY: all packages test-packages run test unit-test screenshots bench soak \
+        install clean
 
 all: $(MODULE)
 
@@ -57,6 +61,22 @@ packages:
 
 test-packages:
 	$(call install-packages,$(PACKAGES) $(TEST_PACKAGES))
+	@$(MAKE) --no-print-directory $(BROWSER)/package.json
+
+# what drives the browser, outside of what is committed
+
+$(BROWSER)/package.json: t/browser/package.json
+	@mkdir -p $(BROWSER)
+	@cp $< $(BROWSER)/new.json && cd $(BROWSER) && mv new.json package.json && \
+	    npm install --no-package-lock --no-audit --no-fund \
+	        --ignore-scripts --loglevel=error \
+	    || { rm -f $@; exit 1; }
+
+# the pages, in both themes, as there is something to see in them
+
+screenshots: test-packages
+	@$(MAKE) --no-print-directory $(MODULE)
+	@t/browser/screenshots "$(BUILD)/screenshots"
 
 # nginx's own build does it; "config" lists the files, so all are its input
 

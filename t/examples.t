@@ -12,29 +12,10 @@ use Mojo::JSON qw(false true);
 use Mojo::UserAgent;
 use Test::More;
 use Test::Spaces;
+use Test::Spaces::Example;
 use Test::Spaces::Ogg qw(build silence_of);
 
 my $top = "$FindBin::Bin/..";
-
-# an example in a folder of its own: all but the port and the module is its own
-
-package Example;
-
-our @ISA = ('Test::Spaces');
-
-sub conf {
-    my ($self) = @_;
-    my $conf = Test::Spaces::slurp("$top/conf/examples/$self->{example}.conf");
-    my $module = $self->module_line;
-    $conf =~ s/^load_module .*/$module/m or die 'no load_module';
-    $conf =~ s/listen 127\.0\.0\.1:8080;/listen 127.0.0.1:$self->{port};/
-        or die 'no port';
-    $self->{metrics_port} = Test::Spaces::free_port();
-    $conf =~ s/listen 127\.0\.0\.1:9145;/listen 127.0.0.1:$self->{metrics_port};/;
-    return $conf;
-}
-
-package main;
 
 my %promises = (
     metrics => \&metrics,
@@ -47,8 +28,7 @@ is_deeply(\@examples, [sort keys %promises], 'each is tested');
 
 for my $example (@examples) {
     subtest $example => sub {
-        my $s = Example->new(example => $example);
-        symlink "$top/html", "$s->{dir}/html";
+        my $s = Test::Spaces::Example->new(example => $example);
         $s->start;
         $promises{$example}->($s);
         $s->stop;

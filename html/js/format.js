@@ -1,0 +1,77 @@
+// Copyright (C) Spaces for nginx contributors
+
+// Times and numbers as people write them.
+
+import { language, t } from './strings.js';
+
+export function clock(seconds) {
+    const s = Math.max(0, Math.floor(seconds || 0));
+    const two = (n) => String(n).padStart(2, '0');
+    return s >= 3600
+        ? `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`
+        : `${Math.floor(s / 60)}:${two(s % 60)}`;
+}
+
+// "1:02:03", "2:03", "83" or "1h2m3s", as a link may have it; or null
+export function parseClock(text) {
+    const units = /^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?$/.exec(text);
+    if (text && units) {
+        const [h, m, s] = units.slice(1).map((n) => Number(n ?? 0));
+        return h * 3600 + m * 60 + s;
+    }
+    if (!/^\d+(?::\d\d){0,2}(?:\.\d+)?$/.test(text ?? '')) {
+        return null;
+    }
+    return text.split(':').reduce((sum, n) => sum * 60 + Number(n), 0);
+}
+
+// for screen readers, which say "1:02" as a time of day
+export function spoken(seconds) {
+    const s = Math.max(0, Math.floor(seconds || 0));
+    const parts = [[Math.floor(s / 3600), 'hour'],
+                   [Math.floor(s / 60) % 60, 'minute'], [s % 60, 'second']];
+    return parts.filter(([n], i) => n || (i === 2 && s < 60))
+        .map(([n, unit]) => new Intl.NumberFormat(language(),
+            { style: 'unit', unit, unitDisplay: 'long' }).format(n))
+        .join(' ');
+}
+
+export function day(text) {
+    const date = new Date(text);
+    const sameYear = date.getFullYear() === new Date().getFullYear();
+    return date.toLocaleDateString(language(),
+        { day: 'numeric', month: 'long', year: sameYear ? undefined : 'numeric' });
+}
+
+export function moment(text) {
+    return new Date(text).toLocaleString(language(),
+        { weekday: 'short', day: 'numeric', month: 'long',
+          hour: 'numeric', minute: '2-digit' });
+}
+
+export function ago(text) {
+    const s = (Date.now() - new Date(text)) / 1000;
+    const steps = [[86400 * 7, null], [86400, 'day'], [3600, 'hour'],
+                   [60, 'minute']];
+    for (const [size, unit] of steps) {
+        if (s >= size) {
+            return unit ? new Intl.RelativeTimeFormat(language(),
+                                                      { numeric: 'auto' })
+                              .format(-Math.floor(s / size), unit)
+                        : day(text);
+        }
+    }
+    return t('time.now');
+}
+
+export function languageName(code) {
+    try {
+        const name = new Intl.DisplayNames(language(), { type: 'language' })
+            .of(code);
+        return name[0].toLocaleUpperCase(language()) + name.slice(1);
+    } catch {
+        return code;
+    }
+}
+
+export const number = (n) => new Intl.NumberFormat(language()).format(n);

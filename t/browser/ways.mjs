@@ -1,0 +1,218 @@
+// Copyright (C) Spaces for nginx contributors
+
+// Other browsers, other windows: without WebCodecs, narrow and wide, dark,
+// without a network, without a mouse.
+
+import { accessible, finish, is, launch, ok, person, until } from './lib.mjs';
+
+const url = process.argv[2];
+
+const without = (context, ...names) => context.addInitScript((gone) => {
+    for (const name of gone) {
+        delete globalThis[name];
+    }
+}, names);
+
+async function create(fields) {
+    const response = await fetch(`${url}/spaces`, {
+        method: 'POST', body: JSON.stringify({ title: 'Ways', ...fields }),
+        headers: { 'Content-Type': 'application/json',
+                   Cookie: 'spaces_user=ana' },
+    });
+    return response.json();
+}
+
+async function goLive(browser, space) {
+    const host = await person(browser, url, { name: 'ana' });
+    await host.page.goto(`${url}/studio.html?id=${space.id}`);
+    await host.page.getByRole('button', { name: 'Go live' }).click();
+    await host.page.getByText('The connection is good.').waitFor();
+    return host;
+}
+
+async function end(host) {
+    await host.page.getByRole('button', { name: 'End the Space' }).click();
+    await host.page.getByRole('dialog')
+        .getByRole('button', { name: 'End the Space' }).click();
+    await host.page.locator('.air').waitFor({ state: 'detached' });
+}
+
+// who has no WebCodecs
+
+async function listening(browser) {
+    const host = await goLive(browser, await create());
+    const id = new URL(host.page.url()).searchParams.get('id');
+    const { page, context } = await person(browser, url);
+    await without(context, 'AudioDecoder', 'AudioEncoder');
+    await page.goto(`${url}/space.html?id=${id}`);
+    await page.locator('#recording')
+        .getByText('This Space is not being recorded').waitFor();
+    ok(true, 'that it is not recorded is said, too');
+    await page.getByRole('button', { name: 'Listen live' }).click();
+    await page.getByText('You hear it live').waitFor();
+    ok(true, 'without AudioDecoder: it plays as a stream');
+    is(await page.getByRole('button', { name: 'From the beginning' }).count(), 0,
+       'what is not recorded has no beginning to go back to');
+
+    // the host's connection is cut: the same Space goes on
+    await host.page.evaluate(() => sockets.at(-1).close());
+    await host.page.getByText('The connection was lost.').waitFor();
+    await host.page.getByText('The connection is good.').waitFor();
+    ok(true, 'a host who is cut off comes back');
+    await end(host);
+    await host.page.getByText('It was not recorded').waitFor();
+    await page.getByText('It was not recorded').waitFor();
+    ok(true, 'at the end there is nothing to replay, and that is said');
+}
+
+async function talking(browser) {
+    const space = await create({ record: true });
+    const { page, context } = await person(browser, url, { name: 'ana' });
+    await without(context, 'AudioDecoder', 'AudioEncoder');
+    await page.goto(`${url}/studio.html?id=${space.id}`);
+    await page.getByText('cannot play the others').waitFor();
+    await page.getByRole('button', { name: 'Go live' }).click();
+    const good = page.getByText('The connection is good.');
+    const honest = page.getByText('this server does not take that');
+    await good.or(honest).waitFor();
+    ok(true, 'without AudioEncoder: '
+             + (await good.isVisible() ? 'WebM is taken' : 'WebM is not taken, '
+                                                           + 'and that is said'));
+}
+
+// who has a link to what is in no list
+
+async function unlisted(browser) {
+    const space = await create({ visibility: 'unlisted', record: true });
+    const host = await goLive(browser, space);
+    const stranger = await person(browser, url);
+    await stranger.page.goto(`${url}/space.html?id=${space.id}`);
+    await stranger.page.getByText('There is no such Space').waitFor();
+    ok(true, 'unlisted: it does not exist for others');
+    await host.page.getByRole('button', { name: 'Invite listeners' }).click();
+    const link = await host.page.getByLabel('Link to listen').inputValue();
+    await host.page.keyboard.press('Escape');
+    const friend = await person(browser, url);
+    await friend.page.goto(link);
+    await friend.page.getByRole('button', { name: 'Listen live' }).click();
+    await friend.page.getByText('You hear it live').waitFor();
+    ok(!friend.page.url().includes('token'), 'by link it is heard');
+    await end(host);
+    await friend.page.locator('.player').waitFor();
+    ok(await until(() => friend.page.locator('.player audio').evaluate(
+           (a) => a.readyState > 0)), 'and replayed');
+    return space;
+}
+
+// narrow and wide, light and dark
+
+async function windows(browser) {
+    const space = await create({ record: true, title: 'W'.repeat(120),
+                                 topics: ['x'.repeat(60), 'y', 'z'] });
+    const host = await goLive(browser, space);
+    await host.page.waitForTimeout(1000);
+    await end(host);
+    for (const [width, colorScheme] of [[320, 'dark'], [320, 'light'],
+                                        [1440, 'dark'], [1440, 'light']]) {
+        const { page, context } = await person(browser, url, {
+            name: 'ana', colorScheme, viewport: { width, height: 700 } });
+        for (const [path, ready] of [['', '.card'], ['studio.html', 'form'],
+                                     [`space.html?id=${space.id}`, '.player'],
+                                     ['space.html?id=none', '.notice']]) {
+            await page.goto(`${url}/${path}`);
+            await page.locator(ready).first().waitFor();
+            const over = await page.evaluate(() =>
+                document.documentElement.scrollWidth - innerWidth);
+            ok(over <= 0, `/${path.slice(0, 10)}: fits ${width}, ${colorScheme}`,
+               `${over} pixels too wide`);
+            await accessible(page, `/${path.slice(0, 10)} at ${width}, `
+                                   + colorScheme);
+        }
+        await context.close();
+    }
+}
+
+// without a mouse
+
+async function keys(browser) {
+    const { page } = await person(browser, url);
+    await page.goto(`${url}/`);
+    await page.locator('.card').first().waitFor();
+    await page.keyboard.press('Tab');
+    is(await page.evaluate(() => document.activeElement.textContent),
+       'Skip to content', 'the first stop skips to the content');
+    const card = page.locator('#ended .card').first();
+    await card.getByRole('button', { name: /^Listen/ }).press('Enter');
+    await card.getByRole('button', { name: 'Pause' }).waitFor();
+    ok(await page.evaluate(() => document.activeElement
+           .getAttribute('aria-label') === 'Pause'), 'the focus goes along');
+    await page.keyboard.press('k');
+    await card.getByRole('button', { name: 'Play' }).waitFor();
+    await page.keyboard.press('>');
+    is(await card.getByLabel('Speed').inputValue(), '1.25', '> is faster');
+}
+
+async function offline(browser) {
+    const { page, context } = await person(browser, url);
+    await page.goto(`${url}/`);
+    await page.locator('.card').first().waitFor();
+    await context.setOffline(true);
+    await page.getByText('You are offline.').waitFor();
+    await page.getByLabel('Topic', { exact: true }).fill('nothing');
+    await page.getByLabel('Topic', { exact: true }).press('Enter');
+    await page.getByText('The timeline could not be loaded').waitFor();
+    ok(true, 'without a network it says so');
+    await context.setOffline(false);
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await page.getByText('Nothing fits').waitFor();
+    await page.getByRole('button', { name: 'Clear' }).click();
+    await page.locator('.card').first().waitFor();
+    ok(true, 'and comes back');
+}
+
+// more than fits on a page
+
+async function paging(browser) {
+    const { page } = await person(browser, url);
+    const made = (i) => ({
+        id: `s${i}`, title: `Number ${i}`, host: 'ana', state: 'ended',
+        record: true, recording: 'available', topics: [], language: 'en',
+        visibility: 'public', duration: 60, replays: 0, listeners: 0,
+        created_at: `2026-01-01T00:00:${10 + i}Z`, speakers: [],
+        ended_at: `2026-01-01T00:00:${10 + i}Z`,
+    });
+    await page.route('**/spaces?*', (route) => {
+        const query = new URL(route.request().url()).searchParams;
+        const from = Number(query.get('cursor') ?? 0);
+        return route.fulfill({ json: query.get('state') !== 'ended'
+            ? { spaces: [], next: null }
+            : { spaces: Array.from({ length: 12 }, (x, i) => made(30 - from - i)),
+                next: from < 24 ? String(from + 12) : null } });
+    });
+    await page.goto(`${url}/`);
+    const more = page.getByRole('button', { name: 'Show older recordings' });
+    await more.click();
+    ok(await until(async () => await page.locator('.card').count() === 24),
+       'the next page comes below');
+    is(await page.evaluate(() => document.activeElement.textContent),
+       'Number 18', 'with the focus on its first');
+    await more.click();
+    ok(await until(async () => await page.locator('.card').count() === 36
+                               && !await more.isVisible()), 'until the last');
+}
+
+const browser = await launch();
+
+try {
+    for (const part of [listening, talking, unlisted, windows, keys, offline,
+                        paging]) {
+        try {
+            await part(browser);
+        } catch (error) {
+            ok(false, `${part.name} goes on to its end`, error.stack);
+        }
+    }
+} finally {
+    await browser.close();
+}
+finish();
