@@ -32,10 +32,13 @@ export async function shareRecording(space, at) {
                      page(pages.space(space.id), { ...token, t: seconds })));
 }
 
-// A live or coming Space, to listen to
+// A live or coming Space, to listen to. A ticket is a seat: one for each link.
 export async function shareSpace(space) {
     let token = {};
-    if (space.visibility !== 'public') {
+    if (space.visibility === 'ticketed') {
+        const { tickets } = await api.tickets(space.id, { count: 1 });
+        token = { token: tickets[0].token };
+    } else if (space.visibility === 'unlisted') {
         token = { token: (await api.share(space.id, {})).token };
     }
     showLinks(t('share.listen'), null,

@@ -110,7 +110,7 @@ const en = {
     'share.listen.link': 'Link to listen',
     'share.listen.public': 'Anyone can listen with it, now and later.',
     'share.listen.unlisted': 'The link holds a key: it opens for whoever has it.',
-    'share.listen.ticketed': 'The link holds a key: it opens without a ticket for whoever has it.',
+    'share.listen.ticketed': 'The link is a ticket, one seat: send it to one person, and make another for the next.',
 
     'live.listen': 'Listen live',
     'live.listen.to': 'Listen live: {title}',
@@ -235,6 +235,7 @@ const en = {
     'problem.expired': 'The recording’s time is over.',
     'problem.hosting-off': 'You cannot host Spaces here yet.',
     'problem.recording-off': 'You cannot record Spaces here yet. Turn recording off to go on.',
+    'problem.sold-out': 'All seats are taken.',
     'problem.speaking': 'You are connected already, maybe in another tab. Leave there first.',
     'problem.not-live': 'The host has not begun yet.',
     'problem.ended': 'The Space is over.',
@@ -350,7 +351,7 @@ const fr = {
     'share.listen.link': 'Lien d’écoute',
     'share.listen.public': 'Tout le monde peut écouter avec, maintenant et plus tard.',
     'share.listen.unlisted': 'Ce lien contient une clé : il s’ouvre pour quiconque l’a.',
-    'share.listen.ticketed': 'Ce lien contient une clé : il s’ouvre sans billet pour quiconque l’a.',
+    'share.listen.ticketed': 'Ce lien est un billet, une place : envoyez-le à une seule personne, et faites-en un autre pour la suivante.',
 
     'live.listen': 'Écouter le direct',
     'live.listen.to': 'Écouter le direct : {title}',
@@ -475,6 +476,7 @@ const fr = {
     'problem.expired': 'Le temps de l’enregistrement est passé.',
     'problem.hosting-off': 'Vous ne pouvez pas encore animer de Space ici.',
     'problem.recording-off': 'Vous ne pouvez pas encore enregistrer ici. Désactivez l’enregistrement pour continuer.',
+    'problem.sold-out': 'Toutes les places sont prises.',
     'problem.speaking': 'Vous êtes déjà connecté, peut-être dans un autre onglet. Quittez-le d’abord.',
     'problem.not-live': 'L’hôte n’a pas encore commencé.',
     'problem.ended': 'Le Space est terminé.',

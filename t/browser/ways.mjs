@@ -82,13 +82,19 @@ async function talking(browser) {
 
 // who has a link to what is in no list
 
-async function unlisted(browser) {
-    const space = await create({ visibility: 'unlisted', record: true });
+const unlisted = (browser) => byLink(browser, 'unlisted',
+                                     'There is no such Space');
+
+const ticketed = (browser) => byLink(browser, 'ticketed',
+                                     'This Space is heard with a ticket');
+
+async function byLink(browser, visibility, refused) {
+    const space = await create({ visibility, record: true });
     const host = await goLive(browser, space);
     const stranger = await person(browser, url);
     await stranger.page.goto(`${url}/space.html?id=${space.id}`);
-    await stranger.page.getByText('There is no such Space').waitFor();
-    ok(true, 'unlisted: it does not exist for others');
+    await stranger.page.locator('#space').getByText(refused).first().waitFor();
+    ok(true, `${visibility}: it is not for others`);
     await host.page.getByRole('button', { name: 'Invite listeners' }).click();
     const link = await host.page.getByLabel('Link to listen').inputValue();
     await host.page.keyboard.press('Escape');
@@ -96,12 +102,12 @@ async function unlisted(browser) {
     await friend.page.goto(link);
     await friend.page.getByRole('button', { name: 'Listen live' }).click();
     await friend.page.getByText('You hear it live').waitFor();
-    ok(!friend.page.url().includes('token'), 'by link it is heard');
+    ok(!friend.page.url().includes('token'),
+       `${visibility}: by link it is heard`);
     await end(host);
     await friend.page.locator('.player').waitFor();
     ok(await until(() => friend.page.locator('.player audio').evaluate(
-           (a) => a.readyState > 0)), 'and replayed');
-    return space;
+           (a) => a.readyState > 0)), `${visibility}: and replayed`);
 }
 
 // narrow and wide, light and dark
@@ -204,7 +210,7 @@ async function paging(browser) {
 const browser = await launch();
 
 try {
-    for (const part of [listening, talking, unlisted, windows, keys, offline,
+    for (const part of [listening, talking, unlisted, ticketed, windows, keys, offline,
                         paging]) {
         try {
             await part(browser);
