@@ -144,6 +144,8 @@ typedef struct {
     char        *recording_json;
     char        *held;
     char        *held_json;
+    char        *recording_wave;
+    char        *held_wave;
 } ngx_http_spaces_paths_t;
 
 
