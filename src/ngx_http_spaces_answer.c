@@ -217,7 +217,7 @@ ngx_http_spaces_answer_json(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t            body;
     ngx_pool_cleanup_t  *cln;
 
-    text = json_dumps(json, JSON_COMPACT);
+    text = json_dumps(json, NGX_HTTP_SPACES_JSON);
     json_decref(json);
 
     if (text == NULL) {

@@ -510,7 +510,7 @@ ngx_http_spaces_feed_watch(ngx_http_spaces_feed_t *feed)
 
         speakers = ngx_http_spaces_zone_speakers(feed->smcf->zone,
                                                  &feed->sn.str);
-        text = json_dumps(speakers, JSON_COMPACT);
+        text = json_dumps(speakers, NGX_HTTP_SPACES_JSON);
 
         if (text && feed->speakers && ngx_strcmp(text, feed->speakers) == 0) {
             json_decref(speakers);
@@ -567,7 +567,7 @@ ngx_http_spaces_feed_tell(ngx_http_spaces_feed_t *feed, const char *name,
     ngx_http_spaces_subscriber_t  *subscriber;
 
     pool = ngx_create_pool(4096, ngx_cycle->log);
-    text = json_dumps(data, JSON_COMPACT);
+    text = json_dumps(data, NGX_HTTP_SPACES_JSON);
 
     if (pool == NULL || text == NULL
         || ngx_http_spaces_event_json(pool, name, data, &json) != NGX_OK)
@@ -634,7 +634,7 @@ ngx_http_spaces_event_json(ngx_pool_t *pool, const char *name, json_t *data,
         return NGX_ERROR;
     }
 
-    text = json_dumps(json, JSON_COMPACT);
+    text = json_dumps(json, NGX_HTTP_SPACES_JSON);
     json_decref(json);
 
     if (text == NULL) {

@@ -206,7 +206,7 @@ ngx_http_spaces_listener_hello(ngx_http_spaces_listener_t *listener,
     form = (ngx_http_spaces_form_e) listener->form;
 
     if (form >= ngx_http_spaces_form_sse) {
-        text = json_dumps(hello, JSON_COMPACT);
+        text = json_dumps(hello, NGX_HTTP_SPACES_JSON);
         if (text == NULL) {
             return NGX_ERROR;
         }

@@ -657,6 +657,14 @@ ngx_http_spaces_purge_task(void *data, ngx_log_t *log)
         return;
     }
 
+    if ((unlink(move->paths.held_wave) == -1 && ngx_errno != NGX_ENOENT)
+        || (unlink(move->paths.recording_wave) == -1
+            && ngx_errno != NGX_ENOENT))
+    {
+        ngx_http_spaces_move_failed(move, "removal of <id>.wave");
+        return;
+    }
+
     ngx_http_spaces_sync_folder(move->paths.held);
 
     if (unlink(move->paths.held_json) == -1 && ngx_errno != NGX_ENOENT) {
@@ -729,6 +737,7 @@ ngx_http_spaces_settle_task(void *data, ngx_log_t *log)
         return;
     }
 
+    (void) unlink(paths->recording_wave);
     (void) unlink(paths->recording_json);
 
     /* what another node has it need not have here */
@@ -864,6 +873,10 @@ ngx_http_spaces_move_to_held(ngx_http_spaces_move_t *move)
         ngx_http_spaces_move_failed(move, "rename() to held/<id>.opus");
         return NGX_ERROR;
     }
+
+    /* it follows: where it can't it is removed with the audio, at last */
+
+    (void) rename(move->paths.recording_wave, move->paths.held_wave);
 
     ngx_http_spaces_sync_folder(move->paths.held);
 

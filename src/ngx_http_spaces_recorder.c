@@ -8,6 +8,7 @@
 #include "ngx_http_spaces_file.h"
 
 #include "spaces_ogg_tail.h"
+#include "spaces_wave.h"
 
 #include <sys/file.h>
 #include <sys/statvfs.h>
@@ -22,6 +23,9 @@
 
 /* and so much at a time, bytes */
 #define NGX_HTTP_SPACES_PIECE  32768
+
+/* of levels and speakers between two writes, bytes: all speakers at once */
+#define NGX_HTTP_SPACES_WAVE   16384
 
 
 typedef struct {
@@ -51,6 +55,12 @@ typedef struct {
     char                          *recording_json;
     char                          *held_json;
 
+    ngx_fd_t                       wave_fd;
+    char                          *live_wave;
+    char                          *recording_wave;
+    size_t                         wave_len;
+    u_char                         wave[NGX_HTTP_SPACES_WAVE];
+
     size_t                         document_len;
     u_char                         document[NGX_HTTP_SPACES_DOCUMENT];
 
@@ -76,6 +86,9 @@ struct ngx_http_spaces_recorder_s {
     unsigned                       failed:1;
     unsigned                       closing:1;
     unsigned                       whole:1;    /* nothing was left to write */
+
+    size_t                         wave_len;   /* not handed over yet */
+    u_char                         wave[NGX_HTTP_SPACES_WAVE];
 };
 
 
@@ -87,9 +100,13 @@ static void ngx_http_spaces_recorder_describe(
 static void ngx_http_spaces_recorder_done(ngx_event_t *ev);
 static void ngx_http_spaces_recorder_synced(ngx_http_spaces_recorder_t *rec);
 static void ngx_http_spaces_recorder_check(ngx_http_spaces_recorder_t *rec);
+static void ngx_http_spaces_recorder_take_wave(
+    ngx_http_spaces_recorder_t *rec);
 
 static void ngx_http_spaces_recorder_open_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_recorder_write_task(void *data, ngx_log_t *log);
+static void ngx_http_spaces_recorder_write_wave(
+    ngx_http_spaces_recorder_task_t *t);
 static void ngx_http_spaces_recorder_close_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_recorder_publish_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_recorder_forget_task(void *data, ngx_log_t *log);
@@ -146,6 +163,7 @@ ngx_http_spaces_recorder_open(ngx_http_spaces_main_conf_t *smcf,
     t = rec->task->ctx;
 
     t->fd = NGX_INVALID_FILE;
+    t->wave_fd = NGX_INVALID_FILE;
     t->resume = resume;
     t->starting = (room->state == NGX_HTTP_SPACES_ROOM_STARTING);
     t->min_free = smcf->min_free;
@@ -163,8 +181,14 @@ ngx_http_spaces_recorder_open(ngx_http_spaces_main_conf_t *smcf,
 
     t->piece = ngx_pnalloc(pool, NGX_HTTP_SPACES_PIECE);
 
+    t->live_wave = (char *) ngx_http_spaces_live_path(&smcf->path, &id,
+                                                      ".wave", pool).data;
+    t->recording_wave = (char *) ngx_http_spaces_recording_path(&smcf->path,
+                                                   &id, ".wave", pool).data;
+
     if (t->live == NULL || t->live_json == NULL || t->recording == NULL
         || t->recording_json == NULL || t->held_json == NULL
+        || t->live_wave == NULL || t->recording_wave == NULL
         || t->piece == NULL)
     {
         goto failed;
@@ -211,6 +235,33 @@ ngx_http_spaces_recorder_no_space(ngx_http_spaces_recorder_t *rec)
     t = rec->task->ctx;
 
     return t->err == ENOSPC || t->err == EDQUOT;
+}
+
+
+void
+ngx_http_spaces_recorder_wave(ngx_http_spaces_recorder_t *rec,
+    u_char *records, size_t len)
+{
+    if (len > NGX_HTTP_SPACES_WAVE - rec->wave_len) {
+        return;
+    }
+
+    ngx_memcpy(rec->wave + rec->wave_len, records, len);
+    rec->wave_len += len;
+}
+
+
+static void
+ngx_http_spaces_recorder_take_wave(ngx_http_spaces_recorder_t *rec)
+{
+    ngx_http_spaces_recorder_task_t  *t;
+
+    t = rec->task->ctx;
+
+    ngx_memcpy(t->wave, rec->wave, rec->wave_len);
+
+    t->wave_len = rec->wave_len;
+    rec->wave_len = 0;
 }
 
 
@@ -265,6 +316,8 @@ ngx_http_spaces_recorder_run(ngx_http_spaces_recorder_t *rec)
         ngx_http_spaces_recorder_describe(rec);
     }
 
+    ngx_http_spaces_recorder_take_wave(rec);
+
     /* a full queue of tasks is tried again at the next tick */
 
     (void) ngx_http_spaces_recorder_post(rec,
@@ -304,6 +357,9 @@ ngx_http_spaces_recorder_close(ngx_http_spaces_recorder_t *rec)
     t->sync = 1;
     t->describe = 0;
     t->repair = rec->failed;
+
+    ngx_http_spaces_recorder_take_wave(rec);
+
     t->granule = ngx_http_spaces_room_playout(room)->granule;
 
     return ngx_http_spaces_recorder_post(rec,
@@ -372,6 +428,8 @@ ngx_http_spaces_recorder_leave(ngx_http_spaces_recorder_t *rec)
         ngx_http_spaces_recorder_describe(rec);
     }
 
+    ngx_http_spaces_recorder_take_wave(rec);
+
     rec->busy = 0;
 
     do {
@@ -400,6 +458,10 @@ ngx_http_spaces_recorder_free(ngx_http_spaces_recorder_t *rec)
     ngx_http_spaces_recorder_task_t  *t;
 
     t = rec->task->ctx;
+
+    if (t->wave_fd != NGX_INVALID_FILE) {
+        (void) ngx_close_file(t->wave_fd);
+    }
 
     if (t->fd != NGX_INVALID_FILE && ngx_close_file(t->fd) == NGX_FILE_ERROR) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_errno,
@@ -669,6 +731,41 @@ ngx_http_spaces_recorder_write_task(void *data, ngx_log_t *log)
     {
         t->describe = 0;
     }
+
+    ngx_http_spaces_recorder_write_wave(t);
+}
+
+
+/*
+ * Audio is what counts: whatever fails here is passed over.  The owner before
+ * may have left a torn record.
+ */
+
+static void
+ngx_http_spaces_recorder_write_wave(ngx_http_spaces_recorder_task_t *t)
+{
+    struct stat  st;
+
+    if (t->wave_len == 0) {
+        return;
+    }
+
+    if (t->wave_fd == NGX_INVALID_FILE) {
+        t->wave_fd = open(t->live_wave, O_WRONLY|O_CREAT|O_APPEND|O_CLOEXEC,
+                          NGX_FILE_OWNER_ACCESS);
+    }
+
+    if (t->wave_fd == NGX_INVALID_FILE || fstat(t->wave_fd, &st) == -1
+        || (st.st_size % SPACES_WAVE_RECORD
+            && ftruncate(t->wave_fd,
+                         st.st_size - st.st_size % SPACES_WAVE_RECORD)
+               == -1)
+        || write(t->wave_fd, t->wave, t->wave_len) == -1)
+    {
+        ngx_set_errno(0);
+    }
+
+    t->wave_len = 0;
 }
 
 
@@ -746,7 +843,10 @@ ngx_http_spaces_recorder_publish_task(void *data, ngx_log_t *log)
     if (ngx_http_spaces_move_file(t->live, t->recording) != NGX_OK) {
         ngx_http_spaces_recorder_error(t, "rename() of live/<id>.opus");
         t->size = 0;
+        return;
     }
+
+    (void) rename(t->live_wave, t->recording_wave);
 }
 
 
@@ -757,6 +857,7 @@ ngx_http_spaces_recorder_forget_task(void *data, ngx_log_t *log)
 
     ngx_http_spaces_sync_folder(t->recording);
 
+    (void) unlink(t->live_wave);
     (void) unlink(t->live_json);
 
     ngx_http_spaces_sync_folder(t->live);

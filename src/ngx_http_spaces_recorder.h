@@ -38,6 +38,13 @@ ngx_http_spaces_recorder_t *ngx_http_spaces_recorder_open(
 /* was the disk too full? to be asked when it failed to open */
 ngx_uint_t ngx_http_spaces_recorder_no_space(ngx_http_spaces_recorder_t *rec);
 
+/*
+ * Records of spaces_wave.h, to go beside the audio with the next write: they
+ * are given up rather than waited for.  Not while another thread calls it.
+ */
+void ngx_http_spaces_recorder_wave(ngx_http_spaces_recorder_t *rec,
+    u_char *records, size_t len);
+
 /* writes what is due; to be called often, and does nothing while not idle */
 void ngx_http_spaces_recorder_run(ngx_http_spaces_recorder_t *rec);
 

@@ -213,6 +213,7 @@ ngx_http_spaces_recovery_look(ngx_http_spaces_recovery_t *rec,
     ngx_pool_t *pool, ngx_str_t *id)
 {
     char                         *live, *live_json, *recording_json;
+    char                         *live_wave, *recording_wave;
     ngx_str_t                    *path;
     ngx_http_spaces_found_t      *found;
     ngx_http_spaces_room_info_t   info;
@@ -230,10 +231,16 @@ ngx_http_spaces_recovery_look(ngx_http_spaces_recovery_t *rec,
     recording_json = (char *) ngx_http_spaces_recording_path(path, id, ".json",
                                                              pool).data;
 
+    live_wave = (char *) ngx_http_spaces_live_path(path, id, ".wave",
+                                                   pool).data;
+    recording_wave = (char *) ngx_http_spaces_recording_path(path, id, ".wave",
+                                                             pool).data;
+
     found = malloc(sizeof(ngx_http_spaces_found_t));
 
     if (found == NULL || live == NULL || live_json == NULL
-        || recording_json == NULL)
+        || recording_json == NULL || live_wave == NULL
+        || recording_wave == NULL)
     {
         free(found);
         return;
@@ -264,10 +271,13 @@ ngx_http_spaces_recovery_look(ngx_http_spaces_recovery_t *rec,
                                       &found->document_len)
             != NGX_OK)
         {
+            (void) unlink(live_wave);
             (void) unlink(live_json);
             free(found);
             return;
         }
+
+        (void) rename(live_wave, recording_wave);
 
         found->published = 1;
         break;

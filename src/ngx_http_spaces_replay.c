@@ -9,6 +9,7 @@
 
 #include "ngx_http_spaces_clip.h"
 #include "ngx_http_spaces_store.h"
+#include "ngx_http_spaces_wave.h"
 #include "ngx_http_spaces_transfer.h"
 
 
@@ -90,12 +91,19 @@ ngx_http_spaces_replay_available(ngx_http_request_t *r, ngx_uint_t shared,
     ngx_str_t                     path;
     ngx_http_spaces_ctx_t        *ctx;
     ngx_http_spaces_span_t        span;
+    ngx_http_spaces_wave_e        kind;
     ngx_http_spaces_main_conf_t  *smcf;
 
     rc = ngx_http_spaces_clip_span(r, &span);
 
     if (rc != NGX_DECLINED) {
         return rc;
+    }
+
+    kind = ngx_http_spaces_wave_kind(r);
+
+    if (kind) {
+        return ngx_http_spaces_wave_send(r, kind, &span, shared);
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);

@@ -8,6 +8,9 @@
 #include "ngx_http_spaces_store.h"
 #include "ngx_http_spaces_tick.h"
 
+#include "spaces_celt.h"
+#include "spaces_wave.h"
+
 
 /* ms */
 #define NGX_HTTP_SPACES_SCAN      250
@@ -54,6 +57,8 @@ static ngx_http_spaces_owned_t *ngx_http_spaces_owned_create(
     ngx_http_spaces_main_conf_t *smcf, ngx_http_spaces_room_t *room);
 static ngx_int_t ngx_http_spaces_owned_begin(ngx_http_spaces_owned_t *owned,
     ngx_uint_t resume);
+static void ngx_http_spaces_owned_wave(ngx_http_spaces_owned_t *owned,
+    int64_t granule);
 static void ngx_http_spaces_owned_page(spaces_playout_t *playout,
     const uint8_t *page, size_t len);
 static void ngx_http_spaces_owned_step(ngx_http_spaces_owned_t *owned,
@@ -507,6 +512,30 @@ ngx_http_spaces_owned_begin(ngx_http_spaces_owned_t *owned, ngx_uint_t resume)
 }
 
 
+/* how loud the page is that begins there, and who speaks in it */
+
+static void
+ngx_http_spaces_owned_wave(ngx_http_spaces_owned_t *owned, int64_t granule)
+{
+    u_char             record[SPACES_WAVE_RECORD];
+    spaces_playout_t  *playout;
+
+    playout = &owned->playout;
+
+    if (owned->recorder) {
+        (void) spaces_wave_put_level(record, granule,
+                                     (int) (playout->state.granule - granule),
+                                     playout->level, playout->heard);
+
+        ngx_http_spaces_recorder_wave(owned->recorder, record,
+                                      sizeof(record));
+    }
+
+    playout->level = SPACES_CELT_SILENCE;
+    playout->heard = 0;
+}
+
+
 /* a page: to the ring of pages first, then one store makes it true */
 
 static void
@@ -542,6 +571,8 @@ ngx_http_spaces_owned_page(spaces_playout_t *playout, const uint8_t *page,
         index = &room->index[n % NGX_HTTP_SPACES_INDEX];
         index->start = playout->state.head - len;
         index->granule = ngx_http_spaces_room_playout(room)->granule;
+
+        ngx_http_spaces_owned_wave(owned, index->granule);
 
         if (room->first > n) {
             room->first = n;
@@ -699,6 +730,7 @@ ngx_http_spaces_owned_speakers(ngx_http_spaces_owned_t *owned)
 {
     ngx_uint_t                  i;
     spaces_playout_t           *playout;
+    u_char                      records[SPACES_WAVE_SPEAKER];
     ngx_atomic_uint_t           serial;
     ngx_http_spaces_room_t     *room;
     spaces_playout_source_t    *source;
@@ -719,6 +751,14 @@ ngx_http_spaces_owned_speakers(ngx_http_spaces_owned_t *owned)
 
         if (owned->serials[i] != serial) {
             owned->serials[i] = serial;
+
+            if (owned->recorder) {
+                ngx_http_spaces_recorder_wave(owned->recorder, records,
+                    spaces_wave_put_speaker(records, (unsigned) i,
+                                            speaker->id, speaker->id_len,
+                                            speaker->name,
+                                            speaker->name_len));
+            }
 
             if (spaces_playout_join(playout, (unsigned) i, speaker->ring,
                                     speaker->returns ? speaker->back : NULL,

@@ -510,9 +510,15 @@ ngx_http_spaces_space_paths(ngx_str_t *path, ngx_str_t *id, ngx_pool_t *pool,
     paths->held_json = (char *) ngx_http_spaces_held_path(path, id, ".json",
                                                           pool).data;
 
+    paths->recording_wave = (char *) ngx_http_spaces_recording_path(path, id,
+                                                      ".wave", pool).data;
+    paths->held_wave = (char *) ngx_http_spaces_held_path(path, id, ".wave",
+                                                          pool).data;
+
     if (paths->live == NULL || paths->live_json == NULL
         || paths->recording == NULL || paths->recording_json == NULL
-        || paths->held == NULL || paths->held_json == NULL)
+        || paths->held == NULL || paths->held_json == NULL
+        || paths->recording_wave == NULL || paths->held_wave == NULL)
     {
         return NGX_ERROR;
     }

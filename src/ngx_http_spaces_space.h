@@ -36,6 +36,10 @@
 #define NGX_HTTP_SPACES_TICKETED    2
 
 
+/* how JSON is written: no time in it has more digits than that */
+#define NGX_HTTP_SPACES_JSON  (JSON_COMPACT|JSON_REAL_PRECISION(12))
+
+
 /* times are ms since the epoch, 0 if there is none */
 
 typedef struct {
@@ -144,6 +148,8 @@ typedef struct {
     char        *recording_json;
     char        *held;
     char        *held_json;
+    char        *recording_wave;
+    char        *held_wave;
 } ngx_http_spaces_paths_t;
 
 

@@ -30,6 +30,10 @@
 /* levels are averaged over 80 ms before one is the minimum */
 #define SPACES_ACTIVITY_AVERAGE      3840
 
+/* what a voice in SILK is taken for, and what is none, dBov */
+#define SPACES_ACTIVITY_VOICE        -23.0f
+#define SPACES_ACTIVITY_NOISE        -60.0f
+
 /* a probe decodes 60 ms that don't count, and the next packet, which does */
 #define SPACES_ACTIVITY_WARM_UP      2880
 
@@ -61,6 +65,8 @@ struct spaces_activity_s {
     int              begun;        /* the packet before had audio, too */
 
     int              celt_before;  /* the last packet was CELT-only */
+
+    float            level;        /* of the last packet, dBov */
 };
 
 
@@ -126,6 +132,8 @@ spaces_activity_packet(spaces_activity_t *activity, const uint8_t *data,
 {
     spaces_activity_packet_t  packet;
 
+    activity->level = SPACES_CELT_SILENCE;
+
     if (spaces_activity_parse(&packet, data, len) != 0) {
         return 0;
     }
@@ -146,6 +154,13 @@ spaces_activity_packet(spaces_activity_t *activity, const uint8_t *data,
     }
 
     return spaces_activity_silk(activity, &packet);
+}
+
+
+float
+spaces_activity_level(const spaces_activity_t *activity)
+{
+    return activity->level;
 }
 
 
@@ -213,6 +228,7 @@ spaces_activity_silk(spaces_activity_t *activity,
     activity->celt_before = 0;
 
     if (spaces_activity_voice(packet)) {
+        activity->level = SPACES_ACTIVITY_VOICE;
         activity->probing = 0;
         activity->verdict = 1;
         return 1;
@@ -220,6 +236,11 @@ spaces_activity_silk(spaces_activity_t *activity,
 
     if (activity->probing || (activity->rest == 0 && begun)) {
         spaces_activity_probe(activity, packet);
+    }
+
+    if (activity->level == SPACES_CELT_SILENCE) {
+        activity->level = activity->verdict ? SPACES_ACTIVITY_VOICE
+                                            : SPACES_ACTIVITY_NOISE;
     }
 
     return activity->verdict;
@@ -293,7 +314,8 @@ spaces_activity_probe(spaces_activity_t *activity,
     }
 
     power = spaces_activity_power(pcm, n);
-    activity->verdict = (10 * log10f(power) > SPACES_ACTIVITY_MAX_LEVEL);
+    activity->level = 10 * log10f(power);
+    activity->verdict = (activity->level > SPACES_ACTIVITY_MAX_LEVEL);
 }
 
 
@@ -348,6 +370,10 @@ spaces_activity_celt(spaces_activity_t *activity,
 
         level = spaces_celt_frame(&activity->celt, packet->toc,
                                   packet->frames[i], packet->sizes[i]);
+
+        if (level > activity->level) {
+            activity->level = level;
+        }
 
         spaces_activity_learn(activity, level, packet->frame);
 

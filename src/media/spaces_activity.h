@@ -32,5 +32,11 @@ void spaces_activity_init(spaces_activity_t *activity);
 int spaces_activity_packet(spaces_activity_t *activity, const uint8_t *data,
     size_t len);
 
+/*
+ * How loud the last packet is, about, dBov: of CELT as spaces_celt.h has it,
+ * of SILK no more than whether there is a voice, unless it was decoded.
+ */
+float spaces_activity_level(const spaces_activity_t *activity);
+
 
 #endif /* _SPACES_ACTIVITY_H_INCLUDED_ */

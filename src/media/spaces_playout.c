@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spaces_celt.h"
 #include "spaces_playout_mix.h"
 #include "spaces_playout_pages.h"
 #include "spaces_playout_select.h"
@@ -38,6 +39,8 @@ spaces_playout_init(spaces_playout_t *playout, unsigned nsources)
     playout->present = 0;
     playout->end = 0;
     playout->selected = 0;
+    playout->level = SPACES_CELT_SILENCE;
+    playout->heard = 0;
     playout->now = 0;
     playout->wall = INT64_MAX;
 

@@ -104,6 +104,11 @@ struct spaces_playout_s {
     int                       bitrate;
     int16_t                   gain;          /* of the stream, Q7.8 */
 
+    /* since the handler reset them: the loudest packet, dBov, and a mask of
+       the sources that were active */
+    float                     level;
+    uint32_t                  heard;
+
     /* the playout's own */
 
     spaces_mixer_t           *mixer;         /* NULL: never more than one */

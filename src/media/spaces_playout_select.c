@@ -174,6 +174,8 @@ static int
 spaces_playout_look(spaces_playout_t *playout, unsigned i,
     const spaces_packet_t *packet)
 {
+    int                       active;
+    float                     level;
     spaces_jitter_t          *jitter;
     spaces_playout_source_t  *source;
 
@@ -191,10 +193,21 @@ spaces_playout_look(spaces_playout_t *playout, unsigned i,
     spaces_packet_ring_copy(source->ring, &jitter->cursor, packet,
                             playout->packet);
 
-    if (!spaces_activity_packet(source->activity, playout->packet,
-                                packet->len))
-    {
+    active = spaces_activity_packet(source->activity, playout->packet,
+                                    packet->len);
+
+    level = spaces_activity_level(source->activity);
+
+    if (level > playout->level && !source->muted) {
+        playout->level = level;
+    }
+
+    if (!active) {
         return source->until > jitter->position;
+    }
+
+    if (!source->muted) {
+        playout->heard |= 1u << i;
     }
 
     source->until = jitter->position + packet->duration + SPACES_PLAYOUT_HANG;

@@ -162,7 +162,7 @@ $http
             spaces_ingest \$space;
             client_body_timeout @{[ $self->{body_timeout} // '20s' ]};
         }
-        location ~ "^/spaces/(?<space>[^/]+)/replay\$" {
+        location ~ "^/spaces/(?<space>[^/]+)/replay(?:/waveform|/speakers(?:\\.vtt)?)?\$" {
             spaces_replay \$space; @{[ $self->{replay_more} // '' ]}
         }
         location ~ "^/spaces/(?<space>[^/]+)/live\$" {

@@ -32,10 +32,11 @@ sub files {
 sub available {
     my ($s, $id) = @_;
     my $xx = substr $id, 0, 2;
-    return "recordings/$xx/$id.json recordings/$xx/$id.opus";
+    return "recordings/$xx/$id.json recordings/$xx/$id.opus "
+           . "recordings/$xx/$id.wave";
 }
 
-sub held { return "held/$_[0].json held/$_[0].opus" }
+sub held { return join ' ', map { "held/$_[0].$_" } qw(json opus wave) }
 
 sub recorded {
     my ($s, %fields) = @_;
