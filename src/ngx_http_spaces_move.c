@@ -558,9 +558,12 @@ ngx_http_spaces_hold_task(void *data, ngx_log_t *log)
 
         if (ngx_http_spaces_is_there(move->paths.held_json)) {
 
-            /* somebody was first: it is held as they said */
+            /* somebody was first: it is held as they said, and all of it */
 
-            ngx_http_spaces_move_read(move, move->paths.held_json);
+            if (ngx_http_spaces_move_to_held(move) == NGX_OK) {
+                ngx_http_spaces_move_read(move, move->paths.held_json);
+            }
+
             return;
         }
 

@@ -163,7 +163,8 @@ subtest 'a worker hangs' => sub {
     my $space = $s->create(record => true);
     my $socket = $s->begin_ingest($space);
     Test::Spaces::chunk($socket, $streams[0]);
-    ok(until_ok(sub { $s->space($space->{id})->{duration} > 2 }), 'live');
+    ok(until_ok(sub { ($s->space($space->{id})->{duration} // 0) > 2 }),
+       'live');
 
     my $pid = owner($s, $space);
     kill 'STOP', $pid;

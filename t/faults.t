@@ -128,7 +128,7 @@ subtest 'a disk that only reads' => sub {
     due_now($s, @spaces);
     ok(until_ok(sub {
         my @left = grep { /^recordings/ } split / /, files($s);
-        return @left == 2;
+        return @left == 3;
     }), 'others expire') or diag(files($s));
     ok(until_ok(sub {
         $s->redis('ZSCORE', 'spaces:due:here', $id) > time + 30;

@@ -152,8 +152,9 @@ subtest 'the same age' => sub {
         $s->redis('ZADD', 'spaces:scheduled', $fields{created_at}, $id);
         push @ids, $id;
     }
-    is_deeply([ids("limit=$_")], [sort { $b cmp $a } @ids], "by $_")
-        for 7, 100;
+    # what was live tells an emptied Redis of itself
+    is_deeply([ids("limit=$_&state=scheduled")], [sort { $b cmp $a } @ids],
+              "by $_") for 7, 100;
 };
 
 # what is asked for wrongly

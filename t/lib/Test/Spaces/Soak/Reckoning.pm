@@ -60,7 +60,10 @@ sub files {
     {
         my ($where, $id, $suffix)
             = $file =~ m{(live|recordings|held)/(?:\w\w/)?(\w{20})\.(opus|json)\z};
-        if ($id) {
+        if ($file =~ /\.wave\z/) {
+            # it goes with its audio
+            push @odd, $file if !-e $file =~ s/wave\z/opus/r;
+        } elsif ($id) {
             $of{$id}{"$where/$suffix"} = $file;
         } elsif ($file !~ /\.tmp\z/ || time - (stat $file)[9] > 70) {
             push @odd, $file;
