@@ -123,7 +123,8 @@ subtest 'a file system that fills' => sub {
     my $out = $s->replay($space->{id});
     oggz_ok($out, 'a file of its own right');
     my @in = packets($fat);
-    my @out = packets($out);
+    # but for what fills the time when the sender of this test is held up
+    my @out = grep { length > 3 } packets($out);
     is(join(' ', map { length } @out),
        join(' ', map { length } @in[0 .. $#out]), 'its first packets');
     $s->stop;
