@@ -73,8 +73,8 @@ int spaces_ogg_reader_feed(spaces_ogg_reader_t *reader, const uint8_t *data,
     size_t len);
 
 /*
- * The next audio packet.  Anything but SPACES_READER_PACKET and SPACES_READER_AGAIN
- * is final.  reader->head is set by the first packet.
+ * The next audio packet.  Anything but SPACES_READER_PACKET and
+ * SPACES_READER_AGAIN is final.  reader->head is set by the first packet.
  */
 spaces_reader_status_e spaces_ogg_reader_next(spaces_ogg_reader_t *reader,
     spaces_reader_packet_t *packet);

@@ -694,7 +694,10 @@ spaces_webm_time(spaces_webm_reader_t *reader, int16_t relative)
 }
 
 
-/* RFC 8794, 4 to 6, of at least a byte: 0, 1 if there is more to come of it, -1 if it is none */
+/*
+ * RFC 8794, 4 to 6, of at least a byte: 0, 1 if there is more to come of it, -1
+ * if it is none
+ */
 
 static int
 spaces_webm_head(const uint8_t *p, size_t len, spaces_webm_element_t *element)
