@@ -13,10 +13,14 @@
 
 /* packets of which the least wait is taken: 5 s of 20 ms */
 #define SPACES_JITTER_WINDOW    250
+#define SPACES_JITTER_PART      (SPACES_JITTER_WINDOW / 5)
 
 /* ms: more than the margin by so much is shed in a pause, or at once */
 #define SPACES_JITTER_SLACK     40
 #define SPACES_JITTER_TOO_MUCH  300
+
+/* so much less than half of the margin is waited for in a pause, ms */
+#define SPACES_JITTER_LACK      10
 
 /* and at once means so often, ms */
 #define SPACES_JITTER_FORCED    1000
@@ -34,6 +38,8 @@
 static int64_t spaces_jitter_minus(int64_t a, int64_t b);
 static int spaces_jitter_anchor(spaces_jitter_t *jitter,
     const spaces_packet_t *packet, int64_t now, int64_t margin);
+static void spaces_jitter_conclude(spaces_jitter_t *jitter, int32_t margin);
+static void spaces_jitter_forget(spaces_jitter_t *jitter);
 static void spaces_jitter_measure(spaces_jitter_t *jitter,
     const spaces_packet_t *packet, int64_t now, int64_t margin);
 
@@ -44,7 +50,8 @@ spaces_jitter_init(spaces_jitter_t *jitter)
     memset(jitter, 0, sizeof(spaces_jitter_t));
 
     jitter->toc = SPACES_OPUS_NO_TOC;
-    jitter->wait = INT32_MAX;
+
+    spaces_jitter_forget(jitter);
 }
 
 
@@ -110,9 +117,9 @@ spaces_jitter_anchor(spaces_jitter_t *jitter, const spaces_packet_t *packet,
     jitter->anchor = jitter->cursor.bytes;
     jitter->offset = spaces_jitter_minus(jitter->position, packet->pts);
     jitter->taken = 0;
-    jitter->wait = INT32_MAX;
-    jitter->window = 0;
     jitter->excess = 0;
+
+    spaces_jitter_forget(jitter);
 
     return 1;
 }
@@ -174,9 +181,9 @@ spaces_jitter_measure(spaces_jitter_t *jitter, const spaces_packet_t *packet,
 
         /* it waits because it could: its sender runs ahead of time */
 
-        jitter->wait = INT32_MAX;
-        jitter->window = 0;
         jitter->excess = 0;
+
+        spaces_jitter_forget(jitter);
         return;
     }
 
@@ -186,16 +193,54 @@ spaces_jitter_measure(spaces_jitter_t *jitter, const spaces_packet_t *packet,
         jitter->wait = (int32_t) wait;
     }
 
+    if (wait < jitter->part) {
+        jitter->part = (int32_t) wait;
+    }
+
     if (wait < jitter->excess + margin) {
         jitter->excess = wait > margin ? (int32_t) (wait - margin) : 0;
     }
 
-    if (++jitter->window == SPACES_JITTER_WINDOW) {
-        jitter->excess = jitter->wait > margin
-                         ? jitter->wait - (int32_t) margin : 0;
-        jitter->wait = INT32_MAX;
-        jitter->window = 0;
+    if (++jitter->window % SPACES_JITTER_PART == 0) {
+        spaces_jitter_conclude(jitter, (int32_t) margin);
     }
+}
+
+
+/* a stall is in one part or two of a window, a slow clock in all of them */
+
+static void
+spaces_jitter_conclude(spaces_jitter_t *jitter, int32_t margin)
+{
+    if (jitter->part > jitter->parts) {
+        jitter->parts = jitter->part;
+    }
+
+    jitter->part = INT32_MAX;
+
+    if (jitter->window < SPACES_JITTER_WINDOW) {
+        return;
+    }
+
+    jitter->excess = jitter->wait > margin ? jitter->wait - margin : 0;
+    jitter->lack = jitter->parts < margin / 2 ? margin / 2 - jitter->parts : 0;
+
+    jitter->wait = INT32_MAX;
+    jitter->parts = 0;
+    jitter->window = 0;
+}
+
+
+/* what was measured before doesn't hold any more */
+
+static void
+spaces_jitter_forget(spaces_jitter_t *jitter)
+{
+    jitter->wait = INT32_MAX;
+    jitter->part = INT32_MAX;
+    jitter->parts = 0;
+    jitter->window = 0;
+    jitter->lack = 0;
 }
 
 
@@ -216,6 +261,25 @@ spaces_jitter_sheds(const spaces_jitter_t *jitter,
 }
 
 
+int
+spaces_jitter_lags(const spaces_jitter_t *jitter)
+{
+    return jitter->lack > SPACES_JITTER_LACK;
+}
+
+
+void
+spaces_jitter_stretch(spaces_jitter_t *jitter, int64_t samples)
+{
+    jitter->offset = (int64_t) ((uint64_t) jitter->offset
+                                + (uint64_t) samples);
+
+    /* once, until it is known what came of it */
+
+    spaces_jitter_forget(jitter);
+}
+
+
 void
 spaces_jitter_shed(spaces_jitter_t *jitter, const spaces_packet_t *packet,
     int64_t now)
@@ -226,10 +290,7 @@ spaces_jitter_shed(spaces_jitter_t *jitter, const spaces_packet_t *packet,
     jitter->excess -= (int32_t) (packet->duration / SPACES_JITTER_MS);
     jitter->shed = now;
 
-    /* what was measured before doesn't hold any more */
-
-    jitter->wait = INT32_MAX;
-    jitter->window = 0;
+    spaces_jitter_forget(jitter);
 }
 
 

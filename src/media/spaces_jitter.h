@@ -7,7 +7,8 @@
  * margin; the others follow it by the source's own clock, so that whatever
  * came later than the margin allows makes the delay grow by just that.  What
  * waits longer than it has to, for a source's clock is fast or a stall is
- * over, is shed where nobody talks.
+ * over, is shed where nobody talks; there a source whose clock is slow is
+ * waited for, before its packets run out in a word.
  */
 
 
@@ -46,8 +47,11 @@ typedef struct {
     int64_t                 concealed;   /* samples since the last packet */
     int32_t                 toc;         /* of the last packet */
 
-    int32_t                 wait;        /* ms: the least of this window */
+    int32_t                 wait;        /* ms: the least of this window, */
+    int32_t                 part;        /* of this fifth of it, */
+    int32_t                 parts;       /* and the most of all fifths */
     int32_t                 excess;      /* ms, by the window before */
+    int32_t                 lack;        /* ms, likewise */
     uint32_t                window;      /* packets of it so far */
     int64_t                 shed;        /* ms, monotonic: the last time */
 
@@ -84,6 +88,13 @@ void spaces_jitter_close_gap(spaces_jitter_t *jitter, int64_t gap);
  */
 int spaces_jitter_sheds(const spaces_jitter_t *jitter,
     const spaces_packet_t *packet, int64_t now, int quiet);
+
+/*
+ * Whether it is better to wait before that packet, which must be quiet: makes
+ * a gap before it, of samples.
+ */
+int spaces_jitter_lags(const spaces_jitter_t *jitter);
+void spaces_jitter_stretch(spaces_jitter_t *jitter, int64_t samples);
 
 /* leaves it out */
 void spaces_jitter_shed(spaces_jitter_t *jitter,

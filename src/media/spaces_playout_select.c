@@ -121,6 +121,11 @@ spaces_playout_survey_source(spaces_playout_t *playout, unsigned i,
             continue;
         }
 
+        if (!loud && playout->now != INT64_MAX && spaces_jitter_lags(jitter)) {
+            spaces_jitter_stretch(jitter, SPACES_PLAYOUT_FRAME);
+            continue;
+        }
+
         if (loud && !source->muted) {
             break;
         }

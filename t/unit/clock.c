@@ -117,6 +117,7 @@ drift(double ppm, unsigned present, int64_t margin, int64_t longest)
 {
     int         minutes;
     double      drifted, shed;
+    uint64_t    anchor;
     room_t     *room;
     track_t     clip;
     speaker_t  *s;
@@ -126,6 +127,7 @@ drift(double ppm, unsigned present, int64_t margin, int64_t longest)
     room = room_new(2, 1, 32000);
     room->forget = 1;
     room->speakers[0].margin = margin;
+    anchor = 0;
 
     s = room_speak(room, 0, &clip);
     s->loop = 1;
@@ -142,6 +144,14 @@ drift(double ppm, unsigned present, int64_t margin, int64_t longest)
         assert_true(room->ahead <= 100 && room->behind <= 100);
         assert_true(s->delay <= longest);
         s->delay = 0;
+
+        /* it never runs dry, as it would in a word */
+
+        if (minutes == 0) {
+            anchor = room->playout->state.sources[0].anchor;
+        }
+
+        assert_int_equal(room->playout->state.sources[0].anchor, anchor);
     }
 
     drifted = 4 * HOUR * ppm / 1e6;
