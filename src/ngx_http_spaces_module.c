@@ -909,6 +909,12 @@ ngx_http_spaces_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_spaces_zone_prepare(cf, smcf->shm_zone, &smcf->path)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
     if (smcf->max_speakers == 0) {
         smcf->max_speakers = NGX_HTTP_SPACES_DEFAULT_SPEAKERS;
     }
