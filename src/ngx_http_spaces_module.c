@@ -895,7 +895,7 @@ ngx_http_spaces_init_main_conf(ngx_conf_t *cf, void *conf)
         missing = "spaces_zone spaces 64m";
 
     } else if (smcf->path.data == NULL) {
-        missing = "spaces_path /var/lib/nginx/spaces";
+        missing = "spaces_path /srv/spaces";
 
     } else if (smcf->redis_conf.name.data == NULL) {
         missing = "spaces_redis 127.0.0.1:6379";
