@@ -17,11 +17,6 @@ use Test::Spaces::Ogg qw(build packets pages silence_of);
 use Test::Spaces::WebSocket;
 use Time::HiRes qw(sleep time);
 
-# a new binary is started by the name of the old one, which has to be a path
-my ($nginx) = grep { -x } map { "$_/nginx" } split(/:/, $ENV{PATH}),
-              qw(/usr/sbin /usr/local/sbin);
-$ENV{SPACES_NGINX} //= $nginx;
-
 my $top = "$FindBin::Bin/..";
 my $module = $ENV{SPACES_MODULE} // "$top/build/ngx_http_spaces_module.so";
 

@@ -219,7 +219,12 @@ sub module_line {
     return $module ? "load_module $module;" : '';
 }
 
-sub nginx { return $ENV{SPACES_NGINX} // 'nginx' }
+# as a path: by that name it starts a new binary of itself
+sub nginx {
+    my ($nginx) = grep { -x } map { "$_/nginx" } split(/:/, $ENV{PATH}),
+                  '/usr/sbin';
+    return $ENV{SPACES_NGINX} // $nginx // 'nginx';
+}
 
 sub start_nginx {
     my ($self) = @_;
