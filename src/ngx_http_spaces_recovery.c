@@ -128,6 +128,7 @@ ngx_http_spaces_recovery_task(void *data, ngx_log_t *log)
     ngx_str_t                    id;
     ngx_pool_t                  *pool;
     struct dirent               *entry;
+    ngx_http_spaces_found_t     *found;
     ngx_http_spaces_recovery_t  *rec = data;
 
     /* what is left may still be written */
@@ -136,6 +137,12 @@ ngx_http_spaces_recovery_task(void *data, ngx_log_t *log)
 
     if (rec->waiting) {
         return;
+    }
+
+    while (rec->found) {
+        found = rec->found;
+        rec->found = found->next;
+        free(found);
     }
 
     ngx_sprintf((u_char *) folder, "%V/live%Z", &rec->smcf->path);
@@ -227,7 +234,16 @@ ngx_http_spaces_recovery_look(ngx_http_spaces_recovery_t *rec,
     ngx_http_spaces_room_info_t   info;
 
     if (ngx_http_spaces_zone_info(rec->smcf->zone, id, &info) == NGX_OK) {
-        /* it lives: another worker died before it had told Redis of all */
+
+        /*
+         * It lives: another worker died before it had told Redis of all; or
+         * it was let go, and somebody still looks at what it was
+         */
+
+        if (info.state == NGX_HTTP_SPACES_ROOM_FAILED) {
+            rec->waiting = 1;
+        }
+
         return;
     }
 

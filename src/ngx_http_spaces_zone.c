@@ -173,6 +173,7 @@ ngx_http_spaces_zone_unlock(ngx_http_spaces_zone_t *zone)
 
     zone->sh->scanned = 0;
     zone->sh->recovered = 0;
+    zone->sh->recovery = 0;
 
     (void) flock(zone->folder, LOCK_UN);
 }
