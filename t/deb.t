@@ -22,6 +22,7 @@ my $name = 'libnginx-mod-http-spaces';
 my $so = '/usr/lib/nginx/modules/ngx_http_spaces_module.so';
 my $doc = "/usr/share/doc/$name";
 my $html = "/usr/share/$name/html";
+my $available = '/usr/share/nginx/modules-available/mod-http-spaces.conf';
 my $link = '/etc/nginx/modules-enabled/50-mod-http-spaces.conf';
 
 my @sudo = $> == 0 ? () : 'sudo';
@@ -41,7 +42,13 @@ is(output($status), $before, 'it leaves nothing in the sources');
 
 my ($version) = slurp("$top/debian/changelog") =~ /^\Q$name\E \((\S+)\)/;
 my ($deb) = glob "$top/build/deb/${name}_${version}_*.deb";
-ok($deb, "the version is that of the changelog: $version") or BAIL_OUT('no package');
+ok($deb, "the version is that of the changelog: $version")
+    or BAIL_OUT('no package');
+
+my $readme = slurp("$top/README.md");
+my ($install) = $readme =~ /apt-get install (\S+\.deb)/;
+is_deeply([glob "$top/$install"], ["$top/./build/deb/" . $deb =~ s/.*\///r],
+          'what the README installs');
 
 # what is in it
 
@@ -50,7 +57,8 @@ my %field = map { split /: /, $_, 2 } grep { /^\S/ }
 like($field{Depends}, qr/\b\Q$_\E\b/, "depends on $_")
     for qw(libhiredis0.14 libjansson4 libogg0 libopus0 libssl3 libwslay1);
 like($field{Depends}, qr/\bnginx-abi-[\d.-]+/, 'and on the ABI of nginx');
-like($field{Recommends}, qr/\b$_\b/, "recommends $_") for qw(nginx redis-server);
+like($field{Recommends}, qr/\b$_\b/, "recommends $_")
+    for qw(nginx redis-server);
 
 my $tree = tempdir('spaces-deb-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 run_ok('unpacked', 'dpkg-deb', '-x', $deb, $tree);
@@ -60,12 +68,11 @@ my @ours = split /\n/, output("cd $top && find html -type f");
 is(slurp("$tree/usr/share/$name/$_"), slurp("$top/$_"), $_) for @ours;
 my @examples = map { s/.*\///r } glob "$top/conf/examples/*";
 is_deeply([sort @files],
-          [sort $so, "/usr/share/nginx/modules-available/mod-http-spaces.conf",
+          [sort $so, $available,
                 (map { "$doc/$_" } qw(README.md.gz changelog.gz copyright)),
                 (map { "$doc/examples/$_" } @examples),
                 (map { "/usr/share/$name/$_" } @ours)], 'and nothing else');
-is(output("zcat $tree$doc/README.md.gz"), slurp("$top/README.md"),
-   'the README');
+is(output("zcat $tree$doc/README.md.gz"), $readme, 'the README');
 my ($license) = slurp("$top/LICENSE") =~ /(Redistribution.*)/s;
 my $copyright = slurp("$tree$doc/copyright") =~ s/^ \.?//mgr;
 is(join(' ', $copyright =~ /(Redistribution.*)/s ? split ' ', $1 : ()),
@@ -104,12 +111,11 @@ END {
 
 $purge = 1;
 run_ok('apt-get install', @apt, 'install', '--no-install-recommends', $deb);
-is(readlink $link, '/usr/share/nginx/modules-available/mod-http-spaces.conf',
-   'it is enabled');
+is(readlink $link, $available, 'it is enabled');
 
 # the README's configuration, in what Debian's nginx.conf includes
 
-my ($block) = slurp("$top/README.md") =~ /```nginx\n(load_module.*?)```/s;
+my ($block) = $readme =~ /```nginx\n(load_module.*?)```/s;
 my ($http) = $block =~ /^http \{\n(.*)^\}/ms;
 ok($http, 'the README has a configuration');
 
@@ -138,6 +144,12 @@ my $test = "$nginx -p $dir/ -c $dir/test.conf -e $dir/logs/error.log -t 2>&1";
 spurt("$dir/test.conf", conf('include /etc/nginx/modules-enabled/*.conf;'));
 my $out = output($test);
 is($?, 0, 'nginx takes it') or diag($out);
+
+my $twice = "load_module modules/ngx_http_spaces_module.so;\n";
+spurt("$dir/test.conf",
+      conf("include /etc/nginx/modules-enabled/*.conf;\n$twice"));
+like(output($test), qr/module "ngx_http_spaces_module" is already loaded/,
+     'not what loads it again');
 
 # a Space, and the pages
 
@@ -179,8 +191,10 @@ is($s->http('GET', '/s/' . $share->json->{token} . '/audio')->code, 200,
    'shared');
 my $old = $s->new_binary;
 kill 'QUIT', $old;
-ok(until_ok(sub { Test::Spaces::is_gone($old) }, 60), 'a new binary takes over');
-is($s->http('GET', "/spaces/$space->{id}/replay", {})->code, 200, 'and goes on');
+ok(until_ok(sub { Test::Spaces::is_gone($old) }, 60),
+   'a new binary takes over');
+is($s->http('GET', "/spaces/$space->{id}/replay", {})->code, 200,
+   'and goes on');
 
 # what the operator has disabled stays so
 
@@ -188,8 +202,7 @@ system(@sudo, 'rm', $link);
 run_ok('upgraded', @apt, 'install', '--reinstall', '--no-install-recommends',
        $deb);
 ok(!-l $link, 'not enabled against the will of the operator');
-system(@sudo, 'ln', '-s', '/usr/share/nginx/modules-available/mod-http-spaces.conf',
-       $link);
+system(@sudo, 'ln', '-s', $available, $link);
 
 # gone: all that came with it, and nothing else
 

@@ -35,8 +35,9 @@ sub host {
     my ($s, $space) = @_;
     my $host = { socket => $s->begin_ingest($space), sent => 0, said => '' };
     speak($host) for 1 .. 3;
-    until_ok(sub { $s->space($space->{id}, $space->{token})->{state} eq 'live' })
-        or die 'not live';
+    until_ok(sub {
+        $s->space($space->{id}, $space->{token})->{state} eq 'live'
+    }) or die 'not live';
     return $host;
 }
 
@@ -124,7 +125,7 @@ for my $record (true, false) {
         my $old = $s->new_binary;
 
         # both take connections now, until the old one is asked to go
-        my $until = time + 5;
+        my $until = time + 3;
         my %codes;
         until_ok(sub {
             $codes{$s->http('HEAD', "/spaces/$space->{id}/live")->code}++;
@@ -146,7 +147,7 @@ for my $record (true, false) {
         for my $who (sort keys %ws) {
             ok($ws{$who}->closed(60), "the $who, too");
             is($ws{$who}{code}, 1012, 'by WebSocket');
-            is(scalar $ws{$who}->events("state"), 0, 'it has not ended for them');
+            is(scalar $ws{$who}->events('state'), 0, 'it has not ended');
         }
         like(Test::Spaces::read_all($listener, 60), qr/\r\n0\r\n\r\n\z/,
              'a clean end for who listens');
