@@ -6,6 +6,7 @@
 # make test     install what is missing, and run every test
 # make screenshots  of the pages, into build/screenshots
 # make install  put the module where nginx looks for it
+# make deb      a Debian package of it, into build/deb
 # make bench    replay, mixing and fan-out beside their peers, the tick, and a
 #               start with many recordings
 # make soak     three minutes of crashes at random, and what is left of them
@@ -19,6 +20,7 @@ RUN_DIR     = $(BUILD)/run
 
 BUILD       = $(CURDIR)/build
 BROWSER     = $(BUILD)/browser
+DEB         = $(BUILD)/deb
 MODULE      = $(BUILD)/ngx_http_spaces_module.so
 
 MEDIA       = $(wildcard src/media/*.c)
@@ -30,8 +32,9 @@ HEADERS     = $(wildcard src/*.h src/media/*.h)
 PACKAGES    = gcc make nginx nginx-dev libopus-dev libogg-dev libhiredis-dev \
               libjansson-dev libwslay-dev libssl-dev redis-server curl ffmpeg
 TEST_PACKAGES = perl libmojolicious-perl libcmocka-dev opus-tools oggz-tools \
-                openssl chromium $(NODE_PACKAGES)
+                openssl chromium $(NODE_PACKAGES) $(DEB_PACKAGES)
 NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
+DEB_PACKAGES = build-essential debhelper lintian
 BENCH_PACKAGES = wrk icecast2 pkg-config
 
 SUDO        = $(if $(filter-out 0,$(shell id -u)),sudo)
@@ -52,7 +55,7 @@ define install-packages
 endef
 
 .PHONY: all packages test-packages run test unit-test screenshots bench soak \
-        install clean
+        install deb clean
 
 all: $(MODULE)
 
@@ -146,6 +149,18 @@ soak: test-packages
 install: $(MODULE)
 	install -d $(DESTDIR)$(MODULES_DIR)
 	install -m 644 $(MODULE) $(DESTDIR)$(MODULES_DIR)/
+
+# built in a copy, for it is made beside and below its sources; the version is
+# that of debian/changelog
+
+deb:
+	$(call install-packages,$(PACKAGES) $(DEB_PACKAGES))
+	@rm -rf $(DEB) && mkdir -p $(DEB)/source
+	@tar -c --exclude=./build --exclude=./.git . | tar -x -C $(DEB)/source
+	@echo "packaging, see $(DEB)/build.log"
+	@cd $(DEB)/source && dpkg-buildpackage -b -us -uc > $(DEB)/build.log 2>&1 \
+	    || { tail -n 20 $(DEB)/build.log; exit 1; }
+	@cd $(DEB) && rm -r source && ls -d $(DEB)/*.deb
 
 clean:
 	rm -rf $(BUILD)

@@ -545,7 +545,12 @@ ngx_http_spaces_feed_watch(ngx_http_spaces_feed_t *feed)
             audience->stream.last = audience->stream.head;
         }
 
-        ngx_http_spaces_feed_tell_state(feed);
+        feed->moved_on = (room->moved_on != 0);
+
+        if (!feed->moved_on) {
+            ngx_http_spaces_feed_tell_state(feed);
+        }
+
         ngx_http_spaces_feed_finish(feed);
     }
 }

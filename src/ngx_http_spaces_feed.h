@@ -55,6 +55,7 @@ struct ngx_http_spaces_listener_s {
     unsigned                              counts:1;  /* as a listener */
     unsigned                              counted:1;
     unsigned                              newcoming:1;
+    unsigned                              moved_on:1; /* its Space has */
     unsigned                              catching_up:1;
     unsigned                              blocked:1; /* by "send" */
     unsigned                              pending:1; /* what comes next was

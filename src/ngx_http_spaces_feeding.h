@@ -52,6 +52,7 @@ struct ngx_http_spaces_feed_s {
     unsigned                      again:1;   /* a round is to follow */
     unsigned                      checking:1;/* in this round */
     unsigned                      over:1;    /* the Space has ended */
+    unsigned                      moved_on:1;/* or is live in another nginx */
 
     /* the round at hand: which listener of which form is served next */
     ngx_queue_t                   pending;   /* among the feeds */

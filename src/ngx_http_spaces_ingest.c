@@ -838,6 +838,7 @@ ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest)
         ingest->failed = 1;
         ingest->blocked = 1;
         ingest->no_space = (room->no_space != 0);
+        ingest->again = (room->moved_on != 0);
         ingest->room = NULL;
 
         ngx_http_spaces_zone_detach(ingest->smcf->zone, room, ingest->place,
@@ -947,6 +948,12 @@ ngx_http_spaces_ingest_failed(ngx_http_spaces_ingest_t *ingest)
 
     r = ingest->request;
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ingest->again) {
+        ngx_http_spaces_ingest_done(ingest,
+                                    ngx_http_spaces_ingest_later(ingest));
+        return;
+    }
 
     if (ngx_http_spaces_zone_info(ingest->smcf->zone, &ctx->id, &info)
         == NGX_OK

@@ -82,6 +82,7 @@ struct ngx_http_spaces_ingest_s {
     unsigned                        emptied:1; /* a tick ago, hurrying */
     unsigned                        failed:1;  /* the room came to nothing */
     unsigned                        no_space:1;
+    unsigned                        again:1;   /* they are to come back */
     unsigned                        reloading:1;
     unsigned                        reloaded:1;
     unsigned                        too_long:1;/* a packet was */
@@ -93,6 +94,9 @@ struct ngx_http_spaces_ingest_s {
 
 /* whether the caller may talk now: NGX_DECLINED, or the answer */
 ngx_int_t ngx_http_spaces_ingest_admit(ngx_http_request_t *r);
+
+/* the answer to who is to come back when nginx has restarted */
+ngx_int_t ngx_http_spaces_ingest_later(ngx_http_spaces_ingest_t *ingest);
 
 /* takes a place in the room: the codes are those of feeding */
 ngx_int_t ngx_http_spaces_ingest_join(ngx_http_spaces_ingest_t *ingest);

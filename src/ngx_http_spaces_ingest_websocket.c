@@ -360,6 +360,12 @@ ngx_http_spaces_ingest_close(ngx_http_spaces_ingest_t *ingest)
         return;
     }
 
+    if (ingest->again) {
+        ngx_http_spaces_websocket_close(ingest->ws, NGX_HTTP_SPACES_WS_AGAIN,
+                                        "this server restarts");
+        return;
+    }
+
     ctx = ngx_http_get_module_ctx(ingest->request, ngx_http_spaces_module);
 
     ngx_http_spaces_websocket_close(ingest->ws,

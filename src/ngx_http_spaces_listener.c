@@ -596,6 +596,8 @@ static void
 ngx_http_spaces_listener_end(ngx_http_spaces_listener_t *listener,
     ngx_uint_t lost)
 {
+    listener->moved_on = listener->feed->moved_on;
+
     ngx_http_spaces_feed_leave(listener);
 
     listener->handlers->ended(listener, lost);

@@ -860,6 +860,12 @@ ngx_http_spaces_live_ended(ngx_http_spaces_listener_t *listener,
 
     live->done = 1;
 
+    if (live->ws && !lost && listener->moved_on) {
+        ngx_http_spaces_websocket_close(live->ws, NGX_HTTP_SPACES_WS_AGAIN,
+                                        "this server restarts");
+        return;
+    }
+
     if (live->ws && !lost) {
         ngx_http_spaces_websocket_close(live->ws, NGX_HTTP_SPACES_WS_ENDED,
                                         "the Space has ended");

@@ -293,7 +293,7 @@ ngx_http_spaces_init_main_conf(ngx_conf_t *cf, void *conf)
         missing = "spaces_zone spaces 64m";
 
     } else if (smcf->path.data == NULL) {
-        missing = "spaces_path /var/lib/nginx/spaces";
+        missing = "spaces_path /srv/spaces";
 
     } else if (smcf->redis_conf.name.data == NULL) {
         missing = "spaces_redis 127.0.0.1:6379";
@@ -304,6 +304,12 @@ ngx_http_spaces_init_main_conf(ngx_conf_t *cf, void *conf)
                       "Spaces are handled in %V:%ui, but something is missing "
                       "in the \"http\" block: add \"%s;\"",
                       &smcf->handler_file, smcf->handler_line, missing);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_spaces_zone_prepare(cf, smcf->shm_zone, &smcf->path)
+        != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 

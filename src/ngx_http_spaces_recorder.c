@@ -10,7 +10,6 @@
 #include "spaces_ogg_tail.h"
 #include "spaces_wave.h"
 
-#include <sys/file.h>
 #include <sys/statvfs.h>
 
 
@@ -674,10 +673,6 @@ ngx_http_spaces_recorder_open_task(void *data, ngx_log_t *log)
         ngx_http_spaces_recorder_error(t, "open() of live/<id>.opus");
         return;
     }
-
-    /* the recovery of another nginx on this folder is to leave it alone */
-
-    (void) flock(t->fd, LOCK_SH|LOCK_NB);
 
     if ((!t->resume || t->starting)
         && ngx_http_spaces_write_file(t->live_json, t->document,

@@ -11,8 +11,6 @@
 
 #include "spaces_ogg_tail.h"
 
-#include <sys/file.h>
-
 
 /* how often what is left to do is looked at, ms */
 #define NGX_HTTP_SPACES_RECOVERY_PACE  250
@@ -41,11 +39,12 @@ typedef struct {
     ngx_http_spaces_main_conf_t   *smcf;
     ngx_pool_t                    *pool;
     ngx_event_t                    timer;
+    ngx_thread_task_t             *task;
 
     ngx_http_spaces_found_t       *found;      /* by the thread, then to do */
     ngx_http_spaces_found_t       *saving;
     ngx_uint_t                     asked;      /* Redis for what is live */
-    ngx_uint_t                     again;      /* there is more to find */
+    ngx_uint_t                     waiting;    /* another nginx has it all */
     ngx_err_t                      err;
 } ngx_http_spaces_recovery_t;
 
@@ -101,6 +100,7 @@ ngx_http_spaces_recovery_start(ngx_http_spaces_main_conf_t *smcf)
     }
 
     rec = task->ctx;
+    rec->task = task;
     rec->smcf = smcf;
     rec->pool = ngx_cycle->pool;
 
@@ -128,7 +128,22 @@ ngx_http_spaces_recovery_task(void *data, ngx_log_t *log)
     ngx_str_t                    id;
     ngx_pool_t                  *pool;
     struct dirent               *entry;
+    ngx_http_spaces_found_t     *found;
     ngx_http_spaces_recovery_t  *rec = data;
+
+    /* what is left may still be written */
+
+    rec->waiting = (ngx_http_spaces_zone_lock(rec->smcf->zone) != NGX_OK);
+
+    if (rec->waiting) {
+        return;
+    }
+
+    while (rec->found) {
+        found = rec->found;
+        rec->found = found->next;
+        free(found);
+    }
 
     ngx_sprintf((u_char *) folder, "%V/live%Z", &rec->smcf->path);
 
@@ -219,7 +234,16 @@ ngx_http_spaces_recovery_look(ngx_http_spaces_recovery_t *rec,
     ngx_http_spaces_room_info_t   info;
 
     if (ngx_http_spaces_zone_info(rec->smcf->zone, id, &info) == NGX_OK) {
-        /* it lives: another worker died before it had told Redis of all */
+
+        /*
+         * It lives: another worker died before it had told Redis of all; or
+         * it was let go, and somebody still looks at what it was
+         */
+
+        if (info.state == NGX_HTTP_SPACES_ROOM_FAILED) {
+            rec->waiting = 1;
+        }
+
         return;
     }
 
@@ -282,14 +306,6 @@ ngx_http_spaces_recovery_look(ngx_http_spaces_recovery_t *rec,
         found->published = 1;
         break;
 
-    case NGX_BUSY:
-
-        /* an nginx with other shared memory still writes it */
-
-        rec->again = 1;
-        free(found);
-        return;
-
     default: /* NGX_ERROR */
         break;
     }
@@ -319,11 +335,6 @@ ngx_http_spaces_recovery_mend(ngx_http_spaces_found_t *found, char *name)
         }
 
         return NGX_ERROR;
-    }
-
-    if (flock(fd, LOCK_EX|LOCK_NB) == -1 && ngx_errno == NGX_EAGAIN) {
-        (void) close(fd);
-        return NGX_BUSY;
     }
 
     result = NGX_ERROR;
@@ -360,6 +371,13 @@ ngx_http_spaces_recovery_done(ngx_event_t *ev)
     ngx_http_spaces_found_t     *found, **link;
     ngx_http_spaces_recovery_t  *rec = ev->data;
 
+    rec->smcf->zone->sh->waiting = rec->waiting;
+
+    if (rec->waiting) {
+        ngx_add_timer(&rec->timer, NGX_HTTP_SPACES_RECOVERY_PACE);
+        return;
+    }
+
     if (rec->err) {
         ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, rec->err,
                       "the recordings that were live under \"%V\" can't be "
@@ -385,7 +403,9 @@ ngx_http_spaces_recovery_done(ngx_event_t *ev)
 
     ngx_http_spaces_recovery_handler(&rec->timer);
 
-    rec->smcf->zone->sh->scanned = 1;
+    if (!ngx_exiting) {
+        rec->smcf->zone->sh->scanned = 1;
+    }
 }
 
 
@@ -401,6 +421,20 @@ ngx_http_spaces_recovery_handler(ngx_event_t *ev)
     ngx_http_spaces_main_conf_t  *smcf;
 
     smcf = rec->smcf;
+
+    if (ngx_exiting
+        || (rec->waiting
+            && ngx_thread_task_post(smcf->thread_pool, rec->task) != NGX_OK))
+    {
+        /* the reaper of some worker will begin once more */
+
+        smcf->zone->sh->recovery = 0;
+        return;
+    }
+
+    if (rec->waiting) {
+        return;
+    }
 
     for (link = &rec->found; *link; /* void */ ) {
         found = *link;
@@ -464,14 +498,6 @@ ngx_http_spaces_recovery_handler(ngx_event_t *ev)
 
     if (rec->found || rec->saving || rec->asked != 2) {
         ngx_add_timer(&rec->timer, NGX_HTTP_SPACES_RECOVERY_PACE);
-        return;
-    }
-
-    if (rec->again) {
-
-        /* the reaper of some worker will begin once more */
-
-        smcf->zone->sh->recovery = 0;
         return;
     }
 

@@ -28,6 +28,12 @@
 /* and for all that is in the rings, but not for ever */
 #define NGX_HTTP_SPACES_DRAINED   900
 
+/*
+ * When no worker has been there that stays, ms, those that leave let go what
+ * is live: another nginx follows, by a new binary or at the next start
+ */
+#define NGX_HTTP_SPACES_UNATTENDED  2000
+
 /* rooms taken over in one scan */
 #define NGX_HTTP_SPACES_TAKEOVER  32
 
@@ -44,12 +50,16 @@ struct ngx_http_spaces_rooms_s {
     int64_t                        scanned;    /* ms, monotonic */
     ngx_uint_t                     steady;     /* scans that came in time */
     ngx_uint_t                     codec;      /* calls of this tick */
+    ngx_uint_t                     unattended; /* all workers leave */
 };
 
 
 static ngx_uint_t ngx_http_spaces_rooms_tick(void *data, int64_t now);
 static void ngx_http_spaces_scan(ngx_http_spaces_rooms_t *rooms, int64_t now);
-static ngx_uint_t ngx_http_spaces_claims(ngx_http_spaces_room_t *room);
+static ngx_uint_t ngx_http_spaces_is_unattended(
+    ngx_http_spaces_rooms_t *rooms, int64_t now);
+static ngx_uint_t ngx_http_spaces_claims(ngx_http_spaces_rooms_t *rooms,
+    ngx_http_spaces_room_t *room);
 static void ngx_http_spaces_fence(ngx_http_spaces_room_t *room, int64_t now);
 static ngx_uint_t ngx_http_spaces_feeds(ngx_http_spaces_room_t *room);
 
@@ -81,6 +91,9 @@ static ngx_uint_t ngx_http_spaces_owned_is_drained(
     ngx_http_spaces_owned_t *owned, int64_t now);
 static ngx_uint_t ngx_http_spaces_owned_hand_over(
     ngx_http_spaces_owned_t *owned);
+static ngx_uint_t ngx_http_spaces_owned_let_go(
+    ngx_http_spaces_owned_t *owned);
+static void ngx_http_spaces_owned_write_out(ngx_http_spaces_owned_t *owned);
 static void ngx_http_spaces_owned_dismiss(ngx_http_spaces_owned_t *owned,
     ngx_uint_t resume);
 static void ngx_http_spaces_owned_fail(ngx_http_spaces_owned_t *owned,
@@ -113,7 +126,6 @@ ngx_http_spaces_rooms_leave(ngx_http_spaces_rooms_t *rooms)
 {
     ngx_queue_t              *q;
     ngx_http_spaces_room_t   *room;
-    spaces_playout_status_e   status;
     ngx_http_spaces_owned_t  *owned;
 
     while (!ngx_queue_empty(&rooms->owned)) {
@@ -122,30 +134,9 @@ ngx_http_spaces_rooms_leave(ngx_http_spaces_rooms_t *rooms)
         owned = ngx_queue_data(q, ngx_http_spaces_owned_t, queue);
         room = owned->room;
 
-        if (room->state == NGX_HTTP_SPACES_ROOM_LIVE) {
+        /* the threads are gone, and what they were at is done */
 
-            /*
-             * This may be the last process that sees the rings; the threads
-             * are gone, and what they were at is done.
-             */
-
-            if (owned->status == SPACES_PLAYOUT_COMPLETE) {
-                spaces_playout_finish(&owned->playout);
-
-            } else {
-                do {
-                    status = spaces_playout_drain(&owned->playout,
-                                                ngx_http_spaces_monotonic());
-                } while (status != SPACES_PLAYOUT_COMPLETE);
-
-                spaces_playout_flush(&owned->playout);
-            }
-        }
-
-        if (owned->recorder) {
-            ngx_http_spaces_recorder_leave(owned->recorder);
-        }
-
+        ngx_http_spaces_owned_write_out(owned);
         ngx_http_spaces_owned_free(owned);
 
         room->owner = 0;
@@ -195,7 +186,7 @@ ngx_http_spaces_rooms_tick(void *data, int64_t now)
 static void
 ngx_http_spaces_scan(ngx_http_spaces_rooms_t *rooms, int64_t now)
 {
-    ngx_uint_t                    i, n;
+    ngx_uint_t                    i, n, live;
     ngx_queue_t                  *q;
     ngx_http_spaces_room_t       *room;
     ngx_http_spaces_room_t       *taken[NGX_HTTP_SPACES_TAKEOVER];
@@ -204,11 +195,14 @@ ngx_http_spaces_scan(ngx_http_spaces_rooms_t *rooms, int64_t now)
 
     zone = rooms->smcf->zone;
 
-    if (zone->sh->nrooms == 0) {
+    rooms->unattended = ngx_http_spaces_is_unattended(rooms, now);
+
+    if (zone->sh->nrooms == 0 && !rooms->unattended) {
         return;
     }
 
     n = 0;
+    live = 0;
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
@@ -226,7 +220,13 @@ ngx_http_spaces_scan(ngx_http_spaces_rooms_t *rooms, int64_t now)
             }
         }
 
-        if (n < NGX_HTTP_SPACES_TAKEOVER && ngx_http_spaces_claims(room)) {
+        if (room->state <= NGX_HTTP_SPACES_ROOM_ENDING) {
+            live = 1;
+        }
+
+        if (n < NGX_HTTP_SPACES_TAKEOVER
+            && ngx_http_spaces_claims(rooms, room))
+        {
             ngx_http_spaces_room_renew(room, now);
             taken[n++] = room;
 
@@ -236,6 +236,10 @@ ngx_http_spaces_scan(ngx_http_spaces_rooms_t *rooms, int64_t now)
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    if (rooms->unattended && !live) {
+        ngx_http_spaces_zone_unlock(zone);
+    }
 
     for (i = 0; i < n; i++) {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
@@ -248,10 +252,30 @@ ngx_http_spaces_scan(ngx_http_spaces_rooms_t *rooms, int64_t now)
 }
 
 
+static ngx_uint_t
+ngx_http_spaces_is_unattended(ngx_http_spaces_rooms_t *rooms, int64_t now)
+{
+    ngx_http_spaces_shm_t  *sh;
+
+    sh = rooms->smcf->zone->sh;
+
+    if (!ngx_exiting) {
+        sh->attended = (ngx_atomic_uint_t) now;
+        return 0;
+    }
+
+    /* nor when all of them were stopped, and this one is the first to go on */
+
+    return rooms->steady > NGX_HTTP_SPACES_STEADY
+           && now >= (int64_t) sh->attended + NGX_HTTP_SPACES_UNATTENDED;
+}
+
+
 /* under the zone's lock */
 
 static ngx_uint_t
-ngx_http_spaces_claims(ngx_http_spaces_room_t *room)
+ngx_http_spaces_claims(ngx_http_spaces_rooms_t *rooms,
+    ngx_http_spaces_room_t *room)
 {
     if (room->owner == (ngx_atomic_uint_t) ngx_pid) {
 
@@ -264,7 +288,7 @@ ngx_http_spaces_claims(ngx_http_spaces_room_t *room)
         return 0;
     }
 
-    /* in a leaving worker only what it feeds itself */
+    /* in a leaving worker only what it feeds itself, or what it lets go */
 
     if (ngx_exiting) {
 
@@ -272,7 +296,7 @@ ngx_http_spaces_claims(ngx_http_spaces_room_t *room)
             room->claimant = 0;
         }
 
-        if (!ngx_http_spaces_feeds(room)) {
+        if (!rooms->unattended && !ngx_http_spaces_feeds(room)) {
             return 0;
         }
     }
@@ -605,7 +629,10 @@ ngx_http_spaces_owned_step(ngx_http_spaces_owned_t *owned, int64_t now)
         return;
     }
 
-    if (ngx_exiting && ngx_http_spaces_owned_hand_over(owned)) {
+    if (ngx_exiting
+        && (ngx_http_spaces_owned_hand_over(owned)
+            || ngx_http_spaces_owned_let_go(owned)))
+    {
         return;
     }
 
@@ -1050,6 +1077,75 @@ ngx_http_spaces_owned_hand_over(ngx_http_spaces_owned_t *owned)
     ngx_http_spaces_owned_free(owned);
 
     return 1;
+}
+
+
+/*
+ * No worker is left to hand over to, but there may be another nginx: those
+ * who speak and listen are told to come back, and it goes on with the file.
+ */
+
+static ngx_uint_t
+ngx_http_spaces_owned_let_go(ngx_http_spaces_owned_t *owned)
+{
+    ngx_http_spaces_room_t  *room;
+
+    room = owned->room;
+
+    if (!owned->smcf->rooms->unattended || owned->saving || owned->draining
+        || room->ending || room->state != NGX_HTTP_SPACES_ROOM_LIVE
+        || owned->status == SPACES_PLAYOUT_COMPLETE
+        || (owned->recorder
+            && !ngx_http_spaces_recorder_idle(owned->recorder)))
+    {
+        return 0;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                  "space %V is left to the nginx that follows",
+                  &room->sn.str);
+
+    ngx_http_spaces_owned_write_out(owned);
+
+    if (owned->recorder) {
+        ngx_http_spaces_recorder_free(owned->recorder);
+        owned->recorder = NULL;
+    }
+
+    room->moved_on = 1;
+
+    ngx_http_spaces_owned_fail(owned, 0);
+    ngx_http_spaces_room_changed(room);
+
+    return 1;
+}
+
+
+/* this may be the last process that sees the rings */
+
+static void
+ngx_http_spaces_owned_write_out(ngx_http_spaces_owned_t *owned)
+{
+    spaces_playout_status_e  status;
+
+    if (owned->room->state == NGX_HTTP_SPACES_ROOM_LIVE) {
+
+        if (owned->status == SPACES_PLAYOUT_COMPLETE) {
+            spaces_playout_finish(&owned->playout);
+
+        } else {
+            do {
+                status = spaces_playout_drain(&owned->playout,
+                                              ngx_http_spaces_monotonic());
+            } while (status != SPACES_PLAYOUT_COMPLETE);
+
+            spaces_playout_flush(&owned->playout);
+        }
+    }
+
+    if (owned->recorder) {
+        ngx_http_spaces_recorder_leave(owned->recorder);
+    }
 }
 
 

@@ -282,6 +282,10 @@ ngx_http_spaces_ingest_enter(ngx_http_spaces_ingest_t *ingest)
             ngx_http_spaces_ingest_joined(ingest);
         }
 
+        if (rc == NGX_DECLINED && !ingest->smcf->zone->sh->scanned) {
+            rc = NGX_HTTP_SPACES_LATER;
+        }
+
         if (rc == NGX_DECLINED) {
             return ngx_http_spaces_ingest_refuse(ingest, NGX_HTTP_SPACES_OVER,
                                                  "the Space has just ended");
@@ -348,15 +352,27 @@ ngx_http_spaces_ingest_no(ngx_http_spaces_ingest_t *ingest, ngx_int_t rc)
                                        "server; try again later");
 
     case NGX_HTTP_SPACES_LATER:
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_STORAGE,
-                                       "nginx has just started and is looking "
-                                       "for recordings to go on with; come "
-                                       "back in a moment");
+        return ngx_http_spaces_ingest_later(ingest);
 
     default:
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_INTERNAL,
                                        "out of memory");
     }
+}
+
+
+ngx_int_t
+ngx_http_spaces_ingest_later(ngx_http_spaces_ingest_t *ingest)
+{
+    ingest->again = 1;
+
+    if (ingest->raw_answered || ingest->ws) {
+        return NGX_HTTP_CLOSE;
+    }
+
+    return ngx_http_spaces_problem(ingest->request, NGX_HTTP_SPACES_NO_STORAGE,
+                                   "nginx restarts, and looks for recordings "
+                                   "to go on with; come back in a moment");
 }
 
 
@@ -447,6 +463,7 @@ ngx_http_spaces_ingest_open(ngx_http_spaces_ingest_t *ingest)
     ngx_http_request_t       *r;
     spaces_opus_head_t        head;
     ngx_http_spaces_ctx_t    *ctx;
+    ngx_http_spaces_shm_t    *sh;
     ngx_http_spaces_room_t   *room;
     ngx_http_spaces_space_t  *space;
 
@@ -454,8 +471,12 @@ ngx_http_spaces_ingest_open(ngx_http_spaces_ingest_t *ingest)
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     space = ctx->space;
 
-    if (!ingest->smcf->zone->sh->scanned) {
-        /* what a crash left may be of this very Space */
+    sh = ingest->smcf->zone->sh;
+
+    if (!sh->scanned
+        && !(sh->waiting && space->state == NGX_HTTP_SPACES_SCHEDULED))
+    {
+        /* what a crash left, or another nginx has, may be of this very Space */
         return NGX_HTTP_SPACES_LATER;
     }
 

@@ -6,7 +6,12 @@
 
 #include "ngx_http_spaces_zone.h"
 
+#include <sys/file.h>
 
+
+static ngx_int_t ngx_http_spaces_zone_folder(ngx_http_spaces_zone_t *zone,
+    ngx_http_spaces_zone_t *ozone);
+static void ngx_http_spaces_zone_cleanup(void *data);
 static void ngx_http_spaces_room_places(ngx_http_spaces_room_t *room,
     u_char *p);
 static ngx_http_spaces_claim_t *ngx_http_spaces_zone_find_claim(
@@ -29,8 +34,13 @@ ngx_http_spaces_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     zone = shm_zone->data;
 
+    if (ngx_http_spaces_zone_folder(zone, ozone) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (ozone) {
-        *zone = *ozone;
+        zone->sh = ozone->sh;
+        zone->shpool = ozone->shpool;
         return NGX_OK;
     }
 
@@ -76,6 +86,96 @@ ngx_http_spaces_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     zone->shpool->log_nomem = 0;
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_spaces_zone_prepare(ngx_conf_t *cf, ngx_shm_zone_t *shm_zone,
+    ngx_str_t *path)
+{
+    ngx_pool_cleanup_t      *cln;
+    ngx_http_spaces_zone_t  *zone;
+
+    zone = shm_zone->data;
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone->path = path;
+    zone->folder = NGX_INVALID_FILE;
+
+    cln->handler = ngx_http_spaces_zone_cleanup;
+    cln->data = zone;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Opened once for all processes that share the zone, and inherited by them,
+ * as is its lock then; closed in a new binary
+ */
+
+static ngx_int_t
+ngx_http_spaces_zone_folder(ngx_http_spaces_zone_t *zone,
+    ngx_http_spaces_zone_t *ozone)
+{
+    if (zone->path == NULL) {
+        return NGX_OK;
+    }
+
+    if (ozone && ozone->path) {
+        zone->folder = fcntl(ozone->folder, F_DUPFD_CLOEXEC, 0);
+
+    } else {
+        zone->folder = open((char *) zone->path->data,
+                            O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    }
+
+    if (zone->folder == NGX_INVALID_FILE) {
+        ngx_log_error(NGX_LOG_EMERG, ngx_cycle->log, ngx_errno,
+                      "\"spaces_path\": the folder \"%V\" can't be opened",
+                      zone->path);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_spaces_zone_cleanup(void *data)
+{
+    ngx_http_spaces_zone_t *zone = data;
+
+    if (zone->folder != NGX_INVALID_FILE) {
+        (void) close(zone->folder);
+    }
+}
+
+
+ngx_int_t
+ngx_http_spaces_zone_lock(ngx_http_spaces_zone_t *zone)
+{
+    /* a file system that has no locks is taken to be of one nginx */
+
+    return flock(zone->folder, LOCK_EX|LOCK_NB) == -1
+           && ngx_errno == NGX_EAGAIN ? NGX_BUSY : NGX_OK;
+}
+
+
+void
+ngx_http_spaces_zone_unlock(ngx_http_spaces_zone_t *zone)
+{
+    /* if workers come again, they begin as after a start */
+
+    zone->sh->scanned = 0;
+    zone->sh->recovered = 0;
+    zone->sh->recovery = 0;
+
+    (void) flock(zone->folder, LOCK_UN);
 }
 
 

@@ -69,7 +69,8 @@
 #define NGX_HTTP_SPACES_ROOM_LIVE      1
 #define NGX_HTTP_SPACES_ROOM_ENDING    2   /* the file is being finished */
 #define NGX_HTTP_SPACES_ROOM_ENDED     3
-#define NGX_HTTP_SPACES_ROOM_FAILED    4   /* never became live */
+#define NGX_HTTP_SPACES_ROOM_FAILED    4   /* never became live, or is live
+                                              in another nginx */
 
 
 /* a place to speak from; the host's is the first */
@@ -141,6 +142,7 @@ typedef struct {
     ngx_atomic_t             moved;        /* so was its recording, since it
                                               ended: Redis has better to say */
     ngx_uint_t               no_space;     /* FAILED: for want of disk */
+    ngx_uint_t               moved_on;     /* FAILED: another nginx has it */
     ngx_atomic_t             dirty;        /* the document was changed */
     ngx_uint_t               torn;         /* writing stopped at an error */
 
@@ -214,6 +216,9 @@ typedef struct {
     ngx_queue_t              rooms;
     ngx_atomic_t             nrooms;
 
+    ngx_atomic_t             attended;     /* ms, monotonic: a worker that
+                                              stays was there */
+    ngx_atomic_t             waiting;      /* another nginx has what is live */
     ngx_atomic_t             recovery;     /* the process that does it */
     ngx_atomic_t             scanned;      /* all that was live has a room */
     ngx_atomic_t             recovered;    /* and Redis knows of it */
@@ -236,6 +241,13 @@ typedef struct {
 struct ngx_http_spaces_zone_s {
     ngx_http_spaces_shm_t   *sh;
     ngx_slab_pool_t         *shpool;
+
+    /*
+     * The folder of the recordings.  Of an nginx and the one that follows it,
+     * as by a new binary, who has locked it goes on with what is live.
+     */
+    ngx_str_t               *path;
+    ngx_fd_t                 folder;
 };
 
 
@@ -250,6 +262,16 @@ typedef struct {
 
 
 ngx_int_t ngx_http_spaces_zone_init(ngx_shm_zone_t *shm_zone, void *data);
+
+/* before that: where its recordings are */
+ngx_int_t ngx_http_spaces_zone_prepare(ngx_conf_t *cf,
+    ngx_shm_zone_t *shm_zone, ngx_str_t *path);
+
+/* NGX_BUSY while processes with other shared memory have what is live */
+ngx_int_t ngx_http_spaces_zone_lock(ngx_http_spaces_zone_t *zone);
+
+/* lets them have it, when no room of this zone is live */
+void ngx_http_spaces_zone_unlock(ngx_http_spaces_zone_t *zone);
 
 /* under the zone's lock; NULL if there is none */
 ngx_http_spaces_room_t *ngx_http_spaces_zone_lookup(

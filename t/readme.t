@@ -44,7 +44,7 @@ my ($block) = $readme =~ /```nginx\n(.*?)```/s;
 ok($block, 'the configuration for an existing nginx');
 cmp_ok(scalar(() = $block =~ /spaces_/g), '>=', 8, 'has its lines');
 $block =~ s/^load_module.*/$line\npid $dir\/nginx.pid;/m;
-$block =~ s/\/var\/lib\/nginx\/spaces/$dir\/spaces/;
+$block =~ s/\/srv\/spaces/$dir\/spaces/;
 $block =~ s/listen 8080/listen 127.0.0.1:$s->{port}/;
 spurt("$dir/users", '');
 spurt("$dir/readme.conf", $block);

@@ -28,6 +28,8 @@ for my $n (1, 2) {
     $run->{pid} = fork // die;
     if ($run->{pid} == 0) {
         POSIX::setsid();
+        # who runs this in the background has it ignored
+        $SIG{INT} = 'DEFAULT';
         chdir $top;
         open STDOUT, '>', $run->{out};
         open STDERR, '>&', \*STDOUT;

@@ -5,10 +5,13 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { finish, is } from './lib.mjs';
-import { all } from '../../html/js/strings.js';
 
 const top = new URL('../../html/', import.meta.url);
 const read = (name) => readFileSync(new URL(name, top), 'utf8');
+
+// the Node of Debian 12 takes a .js by its name for something else
+const { all } = await import('data:text/javascript,'
+    + encodeURIComponent(read('js/strings.js')));
 
 const scripts = readdirSync(new URL('js/', top))
     .filter((name) => name !== 'strings.js').map((name) => read(`js/${name}`));

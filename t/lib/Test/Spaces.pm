@@ -219,7 +219,12 @@ sub module_line {
     return $module ? "load_module $module;" : '';
 }
 
-sub nginx { return $ENV{SPACES_NGINX} // 'nginx' }
+# as a path: by that name it starts a new binary of itself
+sub nginx {
+    my ($nginx) = grep { -x } map { "$_/nginx" } split(/:/, $ENV{PATH}),
+                  '/usr/sbin';
+    return $ENV{SPACES_NGINX} // $nginx // 'nginx';
+}
 
 sub start_nginx {
     my ($self) = @_;
@@ -227,6 +232,7 @@ sub start_nginx {
 
     spurt("$dir/nginx.conf", $self->conf);
 
+    my $daemon = $self->{daemon} ? 'on' : 'off';
     my $pid = fork // die "fork: $!";
     if ($pid == 0) {
         open STDOUT, '>>', "$dir/logs/stderr.log";
@@ -234,14 +240,21 @@ sub start_nginx {
         @ENV{qw(LD_PRELOAD FAULTS)} = ($self->{preload}, "$dir/faults")
             if $self->{preload};
         exec nginx(), '-p', "$dir/", '-c', "$dir/nginx.conf",
-             '-e', "$dir/logs/error.log", '-g', 'daemon off;';
+             '-e', "$dir/logs/error.log", '-g', "daemon $daemon;";
         die "exec: $!";
     }
+
+    if ($self->{daemon}) {
+        waitpid $pid, 0;
+        $pid = $self->pid_in_file or die 'nginx did not start: '
+                                         . slurp("$dir/logs/stderr.log");
+    }
+
     $self->{nginx_pid} = $pid;
 
     until_ok(sub {
         die 'nginx did not start: ' . slurp("$dir/logs/stderr.log")
-            if waitpid($pid, WNOHANG) > 0;
+            if is_gone($pid);
         IO::Socket::INET->new(PeerAddr => "127.0.0.1:$self->{port}");
     }, 20) or die 'nginx does not listen';
 
@@ -276,9 +289,35 @@ sub stop_nginx {
     my @workers = $self->worker_pids($pid);
     kill $signal // 'TERM', $pid;
     kill 'KILL', @workers if ($signal // '') eq 'KILL';
-    my $gone = until_ok(sub { waitpid($pid, WNOHANG) > 0 }, 60);
+    my $gone = until_ok(sub { is_gone($pid) }, 60);
     kill 'KILL', $pid, @workers if !$gone;
     return $gone;
+}
+
+# a child, or with "daemon => 1" somebody else's, who may not look after it
+sub is_gone {
+    my ($pid) = @_;
+    return 1 if waitpid($pid, WNOHANG) > 0;
+    return slurp("/proc/$pid/stat") !~ /^\d+ \(.*\) [^Z]/s;
+}
+
+sub pid_in_file {
+    my ($pid) = slurp("$_[0]{dir}/nginx.pid" . ($_[1] // '')) =~ /^(\d+)$/m;
+    return $pid;
+}
+
+# a new nginx beside the old one, whose pid it returns; for "daemon => 1"
+sub new_binary {
+    my ($self) = @_;
+    my $old = $self->{nginx_pid};
+    kill 'USR2', $old;
+    until_ok(sub {
+        my $new = $self->pid_in_file;
+        return $new && $new != $old && $self->worker_pids($new);
+    }) or die 'no new binary: ' . $self->error_log;
+    $self->{nginx_pid} = $self->pid_in_file;
+    push @{ $self->{children} }, $old;
+    return $old;
 }
 
 sub worker_pids {
