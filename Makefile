@@ -155,6 +155,8 @@ $(BUILD)/fuzz/%: t/fuzz/%.c $(FUZZ_OBJS)
 	@$(FUZZ_CC) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJS) \
 	    -lcmocka -lopus -logg -lm
 
+.SECONDARY: $(FUZZ_OBJS)
+
 $(BUILD)/fuzz/objs/%.o: %.c $(HEADERS) $(wildcard t/fuzz/lib/*.h t/unit/lib/*.h)
 	@mkdir -p $(dir $@)
 	@$(FUZZ_CC) -fsanitize=fuzzer-no-link -c -o $@ $<

@@ -171,7 +171,7 @@ recording_is_page(const uint8_t *page, size_t len)
     int       good;
     uint8_t  *copy;
 
-    if (len == 0 || page[4] != 0) {
+    if (len == 0) {
         return 0;
     }
 

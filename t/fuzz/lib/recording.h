@@ -15,6 +15,10 @@
 #include <stdint.h>
 
 
+/* a file of this serial stands for a long one, of the same audio repeated */
+#define RECORDING_LONG  0x6c6f6e67
+
+
 typedef struct {
     size_t             start;
     size_t             end;
