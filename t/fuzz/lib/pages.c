@@ -161,11 +161,13 @@ pages_mend(uint8_t *data, size_t len)
     size_t    at, n;
     ogg_page  page;
 
-    for (at = 0; at + 27 <= len; at = pages_next(data, len, at)) {
+    /* what is in a page is no page */
 
+    for (at = 0; at + 27 <= len; at += n) {
         n = spaces_ogg_page_len(data + at, len - at);
 
         if (n == 0) {
+            n = pages_next(data, len, at) - at;
             continue;
         }
 

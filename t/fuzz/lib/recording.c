@@ -94,7 +94,8 @@ recording_head(recording_t *recording)
     one = spaces_ogg_page_len(data, recording->len);
 
     if (one != 28 + SPACES_OPUS_HEAD_SIZE || !recording_is_page(data, one)
-        || data[5] != SPACES_OGG_BOS || data[26] != 1 || get(data + 6, 8) != 0
+        || data[4] != 0 || data[5] != SPACES_OGG_BOS || data[26] != 1
+        || get(data + 6, 8) != 0
         || spaces_opus_head_parse(&head, data + 28, SPACES_OPUS_HEAD_SIZE)
            != SPACES_OPUS_HEAD_OK)
     {
@@ -104,8 +105,8 @@ recording_head(recording_t *recording)
     data += one;
     two = spaces_ogg_page_len(data, recording->len - one);
 
-    if (two == 0 || !recording_is_page(data, two) || data[5] != 0
-        || data[26] == 0 || get(data + 6, 8) != 0
+    if (two == 0 || !recording_is_page(data, two) || data[4] != 0
+        || data[5] != 0 || data[26] == 0 || get(data + 6, 8) != 0
         || get(data + 14, 4) != get(recording->data + 14, 4)
         || data[26 + data[26]] == 255 || two < 27 + data[26] + 8u
         || memcmp(data + 27 + data[26], "OpusTags", 8) != 0)
@@ -151,7 +152,7 @@ recording_page(recording_t *recording, size_t at, size_t len)
     if (lasts <= 0 || p->granule > MAX_GRANULE
         || get(page + 14, 4) != recording->serial
         || get(page + 18, 4) != recording->n + 2
-        || (page[5] & ~SPACES_OGG_EOS))
+        || page[4] != 0 || (page[5] & ~SPACES_OGG_EOS))
     {
         return 0;
     }
