@@ -57,6 +57,6 @@ in_parallel(2, sub {
     cmp_ok($n // 0, '>', @seeds, "$name: new inputs beside the seeds");
 }, [server => "$FindBin::Bin/fuzz/server", '--seed', 1, '--rounds', 2],
    map { [$_, command($_, "$dir/$_", '-seed=1', '-runs=20000',
-                      '-max_total_time=12')] } sort keys %reach);
+                      '-max_total_time=8')] } sort keys %reach);
 
 done_testing;
