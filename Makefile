@@ -9,6 +9,7 @@
 # make deb      a Debian package of it, into build/deb
 # make bench    replay, mixing and fan-out beside their peers, the tick, and a
 #               start with many recordings
+# make fuzz     any bytes to src/media and to a server, a minute for each target
 # make soak     three minutes of crashes at random, and what is left of them
 # make clean
 
@@ -32,7 +33,8 @@ HEADERS     = $(wildcard src/*.h src/media/*.h)
 PACKAGES    = gcc make nginx nginx-dev libopus-dev libogg-dev libhiredis-dev \
               libjansson-dev libwslay-dev libssl-dev redis-server curl ffmpeg
 TEST_PACKAGES = perl libmojolicious-perl libcmocka-dev opus-tools oggz-tools \
-                openssl chromium $(NODE_PACKAGES) $(DEB_PACKAGES)
+                openssl chromium clang-14 libclang-rt-14-dev llvm-14 \
+                $(NODE_PACKAGES) $(DEB_PACKAGES)
 NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 DEB_PACKAGES = build-essential debhelper lintian
 BENCH_PACKAGES = wrk icecast2 pkg-config
@@ -54,8 +56,8 @@ define install-packages
 	fi
 endef
 
-.PHONY: all packages test-packages run test unit-test screenshots bench soak \
-        install deb clean
+.PHONY: all packages test-packages run test unit-test fuzzers fuzz \
+        screenshots bench soak install deb clean
 
 all: $(MODULE)
 
@@ -111,7 +113,7 @@ run: packages
 	@t/lib/run "$(MODULE)" "$(RUN_DIR)" "$(PORT)"
 
 test: test-packages
-	@$(MAKE) --no-print-directory $(MODULE) unit-test
+	@$(MAKE) --no-print-directory $(MODULE) unit-test fuzzers
 	@prove -j $(TEST_JOBS) -I t/lib t
 
 TEST_JOBS = 4
@@ -130,6 +132,37 @@ $(BUILD)/unit-%: t/unit/%.c $(MEDIA) $(HEADERS) $(UNIT_LIB) \
 	    -fsanitize=address,undefined -fno-sanitize-recover=all \
 	    -Isrc/media -It/unit/lib -o $@ $< $(UNIT_LIB) $(MEDIA) \
 	    -lcmocka -lopus -logg -lm
+
+# any bytes to src/media, under sanitizers, and to a server: FUZZ="ogg clip" are
+# targets of t/fuzz; t/fuzz.t does a little of it
+
+FUZZERS     = $(patsubst t/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard t/fuzz/*.c))
+FUZZ_LIB    = $(wildcard t/fuzz/lib/*.c) $(UNIT_LIB) $(MEDIA)
+FUZZ_OBJS   = $(patsubst %.c,$(BUILD)/fuzz/objs/%.o,$(FUZZ_LIB))
+FUZZ_CC     = clang-14 -std=gnu11 -g -O1 -W -Wall -Wno-unused-parameter \
+              -Werror -fno-omit-frame-pointer \
+              -fsanitize=address,undefined,float-cast-overflow \
+              -fno-sanitize-recover=all \
+              -fprofile-instr-generate -fcoverage-mapping \
+              -Isrc/media -It/fuzz/lib -It/unit/lib
+FUZZ_SECONDS = 60
+FUZZ        =
+
+fuzz: test-packages
+	@$(MAKE) --no-print-directory $(MODULE) fuzzers
+	@t/fuzz/run --seconds $(FUZZ_SECONDS) $(FUZZ)
+
+fuzzers: $(FUZZERS)
+
+$(BUILD)/fuzz/%: t/fuzz/%.c $(FUZZ_OBJS)
+	@$(FUZZ_CC) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJS) \
+	    -lcmocka -lopus -logg -lm
+
+.SECONDARY: $(FUZZ_OBJS)
+
+$(BUILD)/fuzz/objs/%.o: %.c $(HEADERS) $(wildcard t/fuzz/lib/*.h t/unit/lib/*.h)
+	@mkdir -p $(dir $@)
+	@$(FUZZ_CC) -fsanitize=fuzzer-no-link -c -o $@ $<
 
 bench: test-packages
 	$(call install-packages,$(BENCH_PACKAGES))

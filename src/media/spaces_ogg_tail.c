@@ -185,6 +185,7 @@ spaces_ogg_tail_scan(int fd, off_t from, off_t to, spaces_ogg_tail_t *tail)
         }
 
         if ((uint32_t) ogg_page_serialno(&page) == tail->serial
+            && at != 0
             && ogg_page_granulepos(&page) > 0)
         {
             tail->start = at;

@@ -246,6 +246,14 @@ spaces_playout_follow(spaces_playout_t *playout, unsigned i)
     while (cursor.bytes < jitter->cursor.bytes
            && spaces_packet_ring_peek(source->ring, &cursor, &packet) == 0)
     {
+        if (packet.flags & SPACES_PACKET_END) {
+
+            /* no audio; its duration is how much is to be cut, or anything */
+
+            spaces_packet_ring_pass(&cursor, &packet);
+            continue;
+        }
+
         spaces_packet_ring_take(source->ring, &cursor, &packet,
                                 playout->packet);
 

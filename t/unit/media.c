@@ -20,6 +20,7 @@
 #include <opus/opus.h>
 
 #include "spaces_ogg_reader.h"
+#include "spaces_ogg_seek.h"
 #include "spaces_ogg_tail.h"
 #include "spaces_playout.h"
 
@@ -809,8 +810,9 @@ test_tail(void **state)
 {
     int                 i, fd;
     off_t               end;
-    size_t              len;
+    size_t              n, len;
     stream_t            s;
+    ogg_page            page;
     uint8_t             noise[4096];
     spaces_playout_t   *p;
     spaces_ogg_tail_t   tail;
@@ -871,6 +873,21 @@ test_tail(void **state)
     fd = file_of(&s, 40);
     assert_int_equal(spaces_ogg_tail_find(fd, &tail), 1);
     close(fd);
+
+    /* headers alone, whatever granule the first one has */
+
+    n = spaces_ogg_page_len(s.data, s.len);
+    memset(&s.data[6], 1, 8);
+    page.header = s.data;
+    page.header_len = 28;
+    page.body = &s.data[28];
+    page.body_len = (long) n - 28;
+    ogg_page_checksum_set(&page);
+
+    fd = file_of(&s, n);
+    assert_int_equal(spaces_ogg_tail_find(fd, &tail), 1);
+    close(fd);
+
     assert_int_equal(spaces_ogg_tail_find(-1, &tail), -1);
     assert_int_equal(errno, EBADF);
 

@@ -447,6 +447,43 @@ test_end(void **state)
 }
 
 
+/*
+ * A guest's end, of which as much is to be cut as no packet lasts, is passed
+ * while their last packet is being mixed: it is not taken for another.
+ */
+
+static void
+test_end_of_guest(void **state)
+{
+    room_t   *room;
+    track_t   clips[2];
+    voice_t   voice = tone;
+
+    clip_tone(&clips[0], tone_of(0), 0.1, 3);
+
+    voice.freq = tone_of(1);
+    voice.frame = 5760;
+    clip_record(&clips[1], &voice, 1.2);
+
+    room = room_new(2, 1, 64000);
+    room_speak(room, 0, &clips[0]);
+    room_speak(room, 1, &clips[1]);
+
+    room_run(room, 1.22);
+    room_end(room, 1, 1 << 30);
+    room_run(room, 1.5);
+    room_finish(room);
+
+    assert_below(fabs(level_at(&room->out, 0.6, 0.5, 1)), 1, "in the middle");
+    assert_below(fabs(level_at(&room->out, 1.2, 0.1, 1)), 3, "to the end");
+    assert_below(level_at(&room->out, 1.5, 0.8, 1), -40, "behind it");
+
+    track_free(&clips[0]);
+    track_free(&clips[1]);
+    room_free(room);
+}
+
+
 /* the end comes while seconds are waiting: all of it is there, at once */
 
 static void
@@ -717,6 +754,7 @@ main(void)
         cmocka_unit_test(test_reuse),
         cmocka_unit_test(test_gain),
         cmocka_unit_test(test_end),
+        cmocka_unit_test(test_end_of_guest),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_hostile_times),
         cmocka_unit_test(test_uneven_gaps),

@@ -330,9 +330,13 @@ speaker_is_loud(const speaker_t *s, size_t next)
 {
     double  t;
 
+    if (s->voice == NULL) {
+        return 0;
+    }
+
     t = (double) s->clip->pieces[next].pts / RATE;
 
-    return s->voice && t >= s->voice->on && t < s->voice->off;
+    return t >= s->voice->on && t < s->voice->off;
 }
 
 
