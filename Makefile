@@ -8,6 +8,7 @@
 # make install  put the module where nginx looks for it
 # make bench    replay, mixing and fan-out beside their peers, the tick, and a
 #               start with many recordings
+# make sanitize all tests on an nginx with sanitizers; TESTS="t/api.t" just that
 # make soak     three minutes of crashes at random, and what is left of them
 # make clean
 
@@ -32,6 +33,7 @@ PACKAGES    = gcc make nginx nginx-dev libopus-dev libogg-dev libhiredis-dev \
 TEST_PACKAGES = perl libmojolicious-perl libcmocka-dev opus-tools oggz-tools \
                 openssl chromium $(NODE_PACKAGES)
 NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
+SANITIZE_PACKAGES = dpkg-dev
 BENCH_PACKAGES = wrk icecast2 pkg-config
 
 SUDO        = $(if $(filter-out 0,$(shell id -u)),sudo)
@@ -52,7 +54,7 @@ define install-packages
 endef
 
 .PHONY: all packages test-packages run test unit-test screenshots bench soak \
-        install clean
+        sanitize install clean
 
 all: $(MODULE)
 
@@ -127,6 +129,17 @@ $(BUILD)/unit-%: t/unit/%.c $(MEDIA) $(HEADERS) $(UNIT_LIB) \
 	    -fsanitize=address,undefined -fno-sanitize-recover=all \
 	    -Isrc/media -It/unit/lib -o $@ $< $(UNIT_LIB) $(MEDIA) \
 	    -lcmocka -lopus -logg -lm
+
+# the same tests on an nginx of Debian's source, with sanitizers in all of it
+
+SANITIZED   = $(BUILD)/sanitize
+TESTS       = t
+
+sanitize: test-packages
+	$(call install-packages,$(SANITIZE_PACKAGES))
+	@$(MAKE) --no-print-directory $(MODULE) unit-test
+	@t/sanitize/build "$(SANITIZED)"
+	@t/sanitize/run "$(SANITIZED)" $(TEST_JOBS) $(TESTS)
 
 bench: test-packages
 	$(call install-packages,$(BENCH_PACKAGES))
