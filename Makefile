@@ -10,6 +10,7 @@
 # make bench    replay, mixing and fan-out beside their peers, the tick, and a
 #               start with many recordings
 # make fuzz     any bytes to src/media and to a server, a minute for each target
+# make sanitize all tests on an nginx with sanitizers; TESTS="t/api.t" just that
 # make soak     three minutes of crashes at random, and what is left of them
 # make clean
 
@@ -37,6 +38,7 @@ TEST_PACKAGES = perl libmojolicious-perl libcmocka-dev opus-tools oggz-tools \
                 $(NODE_PACKAGES) $(DEB_PACKAGES)
 NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 DEB_PACKAGES = build-essential debhelper lintian
+SANITIZE_PACKAGES = dpkg-dev
 BENCH_PACKAGES = wrk icecast2 pkg-config
 
 SUDO        = $(if $(filter-out 0,$(shell id -u)),sudo)
@@ -57,7 +59,7 @@ define install-packages
 endef
 
 .PHONY: all packages test-packages run test unit-test fuzzers fuzz \
-        screenshots bench soak install deb clean
+        sanitize screenshots bench soak install deb clean
 
 all: $(MODULE)
 
@@ -163,6 +165,17 @@ $(BUILD)/fuzz/%: t/fuzz/%.c $(FUZZ_OBJS)
 $(BUILD)/fuzz/objs/%.o: %.c $(HEADERS) $(wildcard t/fuzz/lib/*.h t/unit/lib/*.h)
 	@mkdir -p $(dir $@)
 	@$(FUZZ_CC) -fsanitize=fuzzer-no-link -c -o $@ $<
+
+# the same tests on an nginx of Debian's source, with sanitizers in all of it
+
+SANITIZED   = $(BUILD)/sanitize
+TESTS       = t
+
+sanitize: test-packages
+	$(call install-packages,$(SANITIZE_PACKAGES))
+	@$(MAKE) --no-print-directory $(MODULE) unit-test
+	@t/sanitize/build "$(SANITIZED)"
+	@t/sanitize/run "$(SANITIZED)" $(TEST_JOBS) $(TESTS)
 
 bench: test-packages
 	$(call install-packages,$(BENCH_PACKAGES))

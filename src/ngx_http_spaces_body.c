@@ -134,9 +134,13 @@ ngx_http_spaces_body_take(ngx_http_request_t *r)
                                            NGX_HTTP_SPACES_MAX_BODY);
         }
 
-        ngx_memcpy(body->data + body->len, b->pos, len);
-        body->len += len;
-        b->pos = b->last;
+        /* the last one may be a flag alone, with no memory behind it */
+
+        if (len) {
+            ngx_memcpy(body->data + body->len, b->pos, len);
+            body->len += len;
+            b->pos = b->last;
+        }
 
         r->request_body->bufs = cl->next;
         ngx_free_chain(r->pool, cl);

@@ -13,8 +13,12 @@
 /* a peer silent for so long is asked, and after as long again given up, ms */
 #define NGX_HTTP_SPACES_WS_SILENT  20000
 
-/* who doesn't take what is sent, pongs too, isn't read from: bytes */
+/* who doesn't take what is sent isn't read from: bytes, and answers to pings */
 #define NGX_HTTP_SPACES_WS_ANSWERS  65536
+#define NGX_HTTP_SPACES_WS_PONGS    64
+
+/* what a message may be in, for each piece is in memory of its own */
+#define NGX_HTTP_SPACES_WS_PIECES   256
 
 /* read at a time, before somebody else has a turn, bytes */
 #define NGX_HTTP_SPACES_WS_TURN     65536
@@ -31,6 +35,8 @@ struct ngx_http_spaces_websocket_s {
 
     int64_t                                heard;     /* ms, monotonic */
     size_t                                 turn;      /* bytes of this one */
+    ngx_uint_t                             pieces;    /* of the message */
+    ngx_uint_t                             pongs;     /* not all are sent */
     unsigned                               held:1;
     unsigned                               asked:1;
     unsigned                               closing:1;
@@ -62,6 +68,9 @@ static ssize_t ngx_http_spaces_websocket_recv_callback(
 static ssize_t ngx_http_spaces_websocket_send_callback(
     wslay_event_context_ptr ctx, const uint8_t *buf, size_t len, int flags,
     void *data);
+static void ngx_http_spaces_websocket_frame_callback(
+    wslay_event_context_ptr ctx,
+    const struct wslay_event_on_frame_recv_start_arg *arg, void *data);
 static void ngx_http_spaces_websocket_message_callback(
     wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *arg,
     void *data);
@@ -248,7 +257,7 @@ ngx_http_spaces_websocket_open(ngx_http_request_t *r, ngx_str_t *protocol,
         ngx_http_spaces_websocket_recv_callback,
         ngx_http_spaces_websocket_send_callback,
         NULL,
-        NULL,
+        ngx_http_spaces_websocket_frame_callback,
         NULL,
         NULL,
         ngx_http_spaces_websocket_message_callback
@@ -585,6 +594,8 @@ ngx_http_spaces_websocket_flush(ngx_http_spaces_websocket_t *ws)
         }
     }
 
+    ws->pongs = 0;
+
     /* it has sent the frame of the end, its own or the answer to another */
 
     if (wslay_event_get_close_sent(ws->ctx)) {
@@ -644,6 +655,7 @@ ngx_http_spaces_websocket_recv_callback(wslay_event_context_ptr ctx,
     }
 
     if (ws->turn >= NGX_HTTP_SPACES_WS_TURN
+        || ws->pongs >= NGX_HTTP_SPACES_WS_PONGS
         || wslay_event_get_queued_msg_length(ctx) > NGX_HTTP_SPACES_WS_ANSWERS)
     {
         ws->stalled = 1;
@@ -714,6 +726,29 @@ ngx_http_spaces_websocket_send_callback(wslay_event_context_ptr ctx,
     }
 
     return -1;
+}
+
+
+static void
+ngx_http_spaces_websocket_frame_callback(wslay_event_context_ptr ctx,
+    const struct wslay_event_on_frame_recv_start_arg *arg, void *data)
+{
+    ngx_http_spaces_websocket_t  *ws = data;
+
+    if (wslay_is_ctrl_frame(arg->opcode)) {
+        ws->pongs += (arg->opcode == WSLAY_PING);
+        return;
+    }
+
+    if (arg->opcode != WSLAY_CONTINUATION_FRAME) {
+        ws->pieces = 0;
+    }
+
+    if (++ws->pieces > NGX_HTTP_SPACES_WS_PIECES) {
+        wslay_event_shutdown_read(ctx);
+        ngx_http_spaces_websocket_close(ws, WSLAY_CODE_MESSAGE_TOO_BIG,
+                                        "a message in too many pieces");
+    }
 }
 
 

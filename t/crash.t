@@ -365,7 +365,9 @@ subtest 'twelve hours' => sub {
        'the middle is there at once');
     # a copy or a scan of 340 MB would be far from this on any machine
     cmp_ok($took, '<', 1, sprintf 'it ended in %d ms', $took * 1000);
-    cmp_ok($rss->() - $before, '<', 4096, 'memory did not grow');
+    # a sanitizer has memory of its own for what is touched first
+    cmp_ok($rss->() - $before, '<', $ENV{SPACES_SANITIZED} ? 65536 : 4096,
+           'memory did not grow');
     $s->stop;
 };
 

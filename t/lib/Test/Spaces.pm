@@ -140,7 +140,7 @@ worker_processes $self->{workers};
 error_log $dir/logs/error.log info;
 pid $dir/nginx.pid;
 worker_shutdown_timeout @{[ $self->{shutdown_timeout} // '10s' ]};
-events { worker_connections 1024; }
+events { worker_connections @{[ $self->{connections} // 1024 ]}; }
 @{[ $self->{main_more} // '' ]}
 http {
 $http
@@ -325,6 +325,21 @@ sub worker_pids {
     $master //= $self->{nginx_pid};
     return grep { $_ } split /\s+/,
         slurp("/proc/$master/task/$master/children");
+}
+
+# of each worker: descriptors by what they are, and KB of memory of its own
+sub footprint {
+    my ($self) = @_;
+    my %of;
+    for my $pid ($self->worker_pids) {
+        my %fds;
+        $fds{ (readlink($_) // 'gone') =~ s/\[\d+\]|\d{3,}//gr }++
+            for glob "/proc/$pid/fd/*";
+        my ($rss) = slurp("/proc/$pid/status") =~ /^RssAnon:\s+(\d+)/m;
+        $of{$pid} = { fds => join(', ', map { "$_ $fds{$_}" } sort keys %fds),
+                      rss => $rss };
+    }
+    return \%of;
 }
 
 sub stop {

@@ -802,21 +802,6 @@ sub is_empty {
     $self->wrong("$when, $_") for @left;
 }
 
-# of each worker: descriptors by what they are, and KB of memory of its own
-sub footprint {
-    my ($self) = @_;
-    my %of;
-    for my $pid ($self->worker_pids) {
-        my %fds;
-        $fds{ (readlink($_) // 'gone') =~ s/\[\d+\]|\d{3,}//gr }++
-            for glob "/proc/$pid/fd/*";
-        my ($rss) = slurp("/proc/$pid/status") =~ /^RssAnon:\s+(\d+)/m;
-        $of{$pid} = { fds => join(', ', map { "$_ $fds{$_}" } sort keys %fds),
-                      rss => $rss };
-    }
-    return \%of;
-}
-
 sub compare {
     my ($self, $before) = @_;
     my @left;

@@ -1,0 +1,138 @@
+#!/usr/bin/perl
+
+# Connections by the thousand, and what is done to WebSockets out of spite:
+# whoever else listens hears every packet, and all that it took is given back.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use File::Temp qw(tempdir);
+use IO::Socket::INET;
+use Socket;
+use Test::More;
+use Test::Spaces;
+use Test::Spaces::Audio qw(steady);
+use Test::Spaces::Bench qw(compile command ask stop);
+use Test::Spaces::Bystander;
+use Test::Spaces::Toll;
+use Test::Spaces::WebSocket;
+use Time::HiRes qw(sleep time);
+
+# listeners, as many as asked for, or as there may be files
+my $crowd = $ENV{SPACES_TEST_CROWD} // 2000;
+my ($files) = slurp('/proc/self/limits') =~ /^Max open files +\d+ +(\d+)/m;
+$crowd = $files - 1000 if defined $files && $crowd > $files - 1000;
+
+my $dir = tempdir('spaces-flood-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+compile("$FindBin::Bin/bench/fanout.c", $dir);
+
+my $most = $crowd + 1000;
+my $s = Test::Spaces->new(
+    workers => 2, connections => $most, small => 1,
+    main_more => "worker_rlimit_nofile $most;",
+    http_more => 'access_log off;',
+    server_more => 'location = /metrics { spaces_metrics; }',
+)->start;
+my $bystander = Test::Spaces::Bystander->new($s);
+my $toll = Test::Spaces::Toll->new($s);
+
+sub live_on { return "/spaces/$bystander->{space}{id}/$_[0]" }
+
+# with hardly any room for what is not read
+sub websocket {
+    my ($path, %headers) = @_;
+    my $socket = IO::Socket::INET->new(Proto => 'tcp');
+    $socket->setsockopt(SOL_SOCKET, SO_RCVBUF, 2048);
+    $socket->connect(pack_sockaddr_in($s->{small_port},
+                                      inet_aton('127.0.0.1'))) or die;
+    my ($ws, $line) = Test::Spaces::WebSocket->connect(
+        $socket, $path, 'spaces.opus.v1', %headers);
+    die "$path: $line" if !$ws->{open};
+    return $ws;
+}
+
+# of a host of a Space of their own, who says nothing
+sub silent_host {
+    my $space = $s->create;
+    return websocket("/spaces/$space->{id}/ingest",
+                     %{ $s->bearer($space->{token}) });
+}
+
+# some who listen, and some who are hosts
+sub websockets {
+    my ($n) = @_;
+    return ((map { websocket(live_on('live')) } 1 .. $n),
+            map { silent_host() } 1 .. $n);
+}
+
+# all send the same, again and again, and read nothing; the KB that it took
+sub pour {
+    my ($bytes, $what, @ws) = @_;
+    local $SIG{PIPE} = 'IGNORE';
+    my ($before, $most) = ($toll->memory, 0);
+    my %left = map { $_ => $bytes } @ws;
+    my $idle = time;
+
+    while (time < $idle + 2) {
+        for my $ws (grep { $left{$_} > 0 } @ws) {
+            $ws->{out} = $what x (8192 / length $what) if !length $ws->{out};
+            my $n = syswrite $ws->{socket}, $ws->{out};
+            $left{$ws} = 0 if !defined $n && !$!{EAGAIN};
+            next if !$n;
+            substr $ws->{out}, 0, $n, '';
+            $left{$ws} -= $n;
+            $idle = time;
+        }
+        my $memory = $toll->memory - $before;
+        $most = $memory if $memory > $most;
+        last if !grep { $_ > 0 } values %left;
+        sleep 0.01;
+    }
+
+    return $most;
+}
+
+for (
+    ['pings without end, and no look at an answer', 2 << 20,
+     "\x89\x80abcd"],
+    ['long ones', 2 << 20, "\x89\xfdabcd" . 'x' x 125],
+    ['a message of empty pieces', 1 << 20, "\x00\x80abcd"],
+    ['a message of pieces of a byte', 1 << 20, "\x00\x81abcdx"],
+) {
+    my ($name, $bytes, $what) = @$_;
+    $toll->is_paid($name, sub {
+        my @ws = websockets(5);
+        # of a message that goes on
+        $_->send_frame('binary', 'x', fin => 0) for @ws;
+        my $took = pour($bytes, $what, @ws);
+        cmp_ok($took, '<', 256 * @ws, "$took KB for all");
+        close $_->{socket} for @ws;
+    });
+}
+
+for my $what (qw(live live?from=-16 events)) {
+    $toll->is_paid("$crowd times $what", sub {
+        spurt("$dir/paths", live_on($what) . "\n");
+        my ($before, $began) = ($toll->memory, time);
+        my $listen = command('listen', $s->{port}, $crowd, 1500, "$dir/paths");
+        my $status;
+        ok(until_ok(sub {
+            $status = ask($listen, 'status');
+            $status->{hearing} == $crowd;
+        }, 120), 'all hear') or diag(explain($status));
+        my $each = ($toll->memory - $before) / $crowd;
+        note(sprintf '%d joined and were served in %.1f s, %.1f KB each',
+             $crowd, time - $began, $each);
+        cmp_ok($each, '<', 24, "$each KB for each");
+        # who leave all at once
+        stop($listen);
+    });
+}
+
+$bystander->is_unharmed;
+$s->stop;
+
+done_testing;
