@@ -152,7 +152,7 @@ subtest "an operator's own page" => sub {
 
 subtest 'a named location' => sub {
     my $s = Test::Spaces->new(workers => 1, share_page => '@page',
-        server_more => 'location @page { return 200 "$spaces_title|$spaces_host'
+        server_more => 'location @page { default_type text/html; return 200 "$spaces_title|$spaces_host'
             . '|$spaces_duration|$spaces_link"; }')->start;
     my ($space, $share) = shared($s, title => 'Plain');
     like($s->http('GET', "/s/$share->{token}")->body,

@@ -175,6 +175,7 @@ use warnings;
 
 use Mojo::JSON qw(decode_json);
 use Test::Spaces::Audio;
+use Test::Spaces::Contract;
 use Test::Spaces::Ogg;
 use Test::Spaces::WebSocket;
 use Time::HiRes qw(time);
@@ -210,6 +211,7 @@ sub use_websocket {
 sub put {
     my ($self, $data) = @_;
     return $self->{ws}->send_raw($data) if $self->{ws};
+    @$self{qw(method target)} = ($1, $2) if $data =~ /\A(\w+) (\S+) HTTP\//;
     $self->{out} .= $data;
     $self->flush;
 }
@@ -272,8 +274,21 @@ sub take_what_came {
     $self->add_body($self->{in});
     $self->{in} = '';
     my $length = $self->{headers}{'content-length'};
-    $self->{complete} = 1
-        if defined $length && length $self->{body} >= $length;
+    return if !defined $length || length $self->{body} < $length;
+    $self->{complete} = 1;
+    $self->hold;
+}
+
+# an answer that is there as a whole, once
+sub hold {
+    my ($self) = @_;
+    return if !$self->{method};
+    my $method = delete $self->{method};
+    Test::Spaces::Contract::hold(
+        method => $method, target => $self->{target},
+        status => $self->{status},
+        header => sub { $self->{headers}{ lc $_[0] } },
+        body => $self->{body});
 }
 
 sub take_head {
@@ -317,6 +332,8 @@ sub take_events {
         }
         next if !defined $field{data};
         my $data = eval { decode_json($field{data}) };
+        Test::Spaces::Contract::hold_event(
+            { %{ $data // {} }, event => $field{event} // 'message' });
         push @{ $self->{events} }, {
             %{ $data // { wrong => $field{data} } },
             event => $field{event} // 'message', at => time,
