@@ -64,7 +64,7 @@ test-packages:
 	$(call install-packages,$(PACKAGES) $(TEST_PACKAGES))
 	@$(MAKE) --no-print-directory $(BROWSER)/package.json
 
-# what drives the browser, outside of what is committed
+# what drives the browser and knows OpenAPI, outside of what is committed
 
 $(BROWSER)/package.json: t/browser/package.json
 	@mkdir -p $(BROWSER)

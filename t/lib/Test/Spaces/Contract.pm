@@ -155,7 +155,7 @@ sub invalid {
 #   header    gives a header of the answer by its name, or undef
 #   body      of the answer, if it is known as a whole
 #   request   the JSON that was sent, if any
-#   untold    headers that are not known, whether they were there or not
+#   untold    by nginx's log: headers that it doesn't know
 #   early     it may be what a source client is told before it sends
 
 sub complaints {
@@ -170,6 +170,7 @@ sub complaints {
     my $operation = $route->{operation}{ lc $o{method} };
     my $head = $o{method} eq 'HEAD';
     $operation //= $route->{operation}{get} if $head;
+    $o{body} = undef if $head;
     return other_method($route, %o) if !$operation;
 
     # nginx lets no handler see it
@@ -183,7 +184,7 @@ sub complaints {
         return "no answer $o{status} of $o{method} $route->{path}";
     }
 
-    my @wrong = answer_complaints($response, %o, $head ? (body => undef) : ());
+    my @wrong = answer_complaints($response, %o);
     push @wrong, request_complaints($operation, $o{request})
         if defined $o{request} && $o{status} =~ /^2/;
     return @wrong;
@@ -212,9 +213,13 @@ sub other_method {
 sub answer_complaints {
     my ($response, %o) = @_;
     my @wrong;
+    my $type = lc($o{header}->('Content-Type') // '') =~ s/\s*;.*//sr;
+
+    # by nginx's log: there was nobody any more to send it to
+    return () if $o{untold} && $o{status} >= 400 && $type eq '';
 
     for my $name (sort keys %{ $response->{headers} // {} }) {
-        next if $o{untold} && grep { $_ eq $name } @{ $o{untold} };
+        next if grep { $_ eq $name } @{ $o{untold} // [] };
         my $header = resolved($response->{headers}{$name});
         my $value = $o{header}->($name);
         if (!defined $value || $value eq '') {
@@ -225,7 +230,6 @@ sub answer_complaints {
         push @wrong, invalid($header->{schema}, $value, "$name \"$value\"");
     }
 
-    my $type = lc($o{header}->('Content-Type') // '') =~ s/\s*;.*//sr;
     my $content = $response->{content} // {};
     if (!%$content) {
         return (@wrong, $type eq '' || !length($o{body} // '')
