@@ -163,6 +163,9 @@ sub complaints {
     document();
 
     my ($path) = url_unescape($o{target}) =~ m{\A(?:\w+://[^/]*)?([^?#]*)};
+    # nginx lets no handler see it, or makes it another one
+    return () if $path =~ /\0|\.\./ && $o{status} >= 400;
+
     my ($route) = grep { $path =~ $_->{pattern} } @routes;
     return $o{status} < 400 && $path =~ m{\A/(?:spaces|s|oembed|metrics)(?:/|\z)}
         ? "$path is no path of it" : () if !$route;
@@ -172,9 +175,6 @@ sub complaints {
     $operation //= $route->{operation}{get} if $head;
     $o{body} = undef if $head;
     return other_method($route, %o) if !$operation;
-
-    # nginx lets no handler see it
-    return () if $o{status} == 400 && $path =~ /\0|\.\./;
 
     my $response = resolved($operation->{responses}{ $o{status} });
     if (!$response) {
