@@ -47,7 +47,8 @@ subtest 'valid' => sub {
 
 sub api_routes {
     my $source = slurp("$top/src/ngx_http_spaces_api.c");
-    my ($handler) = $source =~ /^ngx_http_spaces_api_handler\(.*?\n(\{\n.*?^\})/ms;
+    my ($handler)
+        = $source =~ /^ngx_http_spaces_api_handler\(.*?\n(\{\n.*?^\})/ms;
     my (%routes, $n, %name);
 
     # "review" stands where an id would: it is asked for before
@@ -83,7 +84,9 @@ sub expanded {
 sub location_paths {
     my $conf = slurp("$top/conf/examples/spaces.conf");
     my %path;
-    while ($conf =~ /location (?:~ "\^(.*?)\$"|= (\S+)) \{\s*(?:#.*\s*)*(spaces_\w+)/g) {
+    while ($conf =~ /location\ (?:~\ "\^(.*?)\$"|=\ (\S+))\ \{\s*
+                     (?:\#.*\s*)*(spaces_\w+)/gx)
+    {
         my ($pattern, $handler) = ($1 // $2, $3);
         $pattern =~ s/\(\?<space>\[\^\/\]\+\)/{id}/;
         $pattern =~ s/\(\?<share>\[\^\/\]\+\)/{token}/;
@@ -105,9 +108,8 @@ subtest 'paths' => sub {
     my $module = slurp("$top/src/ngx_http_spaces_module.c");
     my %handler = map { ($_ => 1) } values %located;
     is_deeply([sort keys %handler, 'spaces_api'],
-              [sort { $a cmp $b } grep {
-                  $module =~ /"$_"\),\s+NGX_HTTP_LOC_CONF\|/
-              } $module =~ /ngx_string\("(spaces_\w+)"\),\s+NGX_HTTP_LOC_CONF\|/g],
+              [sort { $a cmp $b }
+               $module =~ /string\("(spaces_\w+)"\),\s+NGX_HTTP_LOC_CONF\|/g],
               'every handler has its location');
 
     my %methods;
@@ -122,14 +124,14 @@ subtest 'paths' => sub {
 # The problems, and where they are
 
 my $answer = slurp("$top/src/ngx_http_spaces_answer.c");
-my %problems = map { ($_->[1] => $_) } map { [/^(\d+)\n(.*)\n(.*)$/] }
-    map { join "\n", @$_ } problems_of($answer);
+my %problems = map { ($_->[1] => $_) } problems_of($answer);
 
 sub problems_of {
     my ($source) = @_;
     my @problems;
     push @problems, [$1, $2, $3]
-        while $source =~ /\{ (\d{3}), "(urn:spaces:[\w-]+)",\s+"([^"]+)" \}/g;
+        while $source =~ /\{\ (\d{3}),\ "(urn:spaces:[\w-]+)",\s+
+                          "([^"]+)"\ \}/gx;
     return @problems;
 }
 
@@ -152,7 +154,8 @@ subtest 'problems' => sub {
             my $media = resolved($operation->{responses}{$status})
                 ->{content}{'application/problem+json'} or next;
             my $schema = $media->{schema};
-            for my $one (map { resolved($_) } @{ $schema->{oneOf} // [$schema] }) {
+            my @each = map { resolved($_) } @{ $schema->{oneOf} // [$schema] };
+            for my $one (@each) {
                 my $is = $one->{allOf}[1]{properties};
                 $used{ $is->{type}{const} } = 1;
                 push @wrong, "$method $path: $status is $is->{type}{const}"
@@ -163,8 +166,8 @@ subtest 'problems' => sub {
             push @wrong, "$method $path: $status has another mapping"
                 if $mapped && join(' ', sort keys %$mapped)
                    ne join(' ', sort map {
-                       resolved($_)->{allOf}[1]{properties}{type}{const}
-                   } @{ $schema->{oneOf} });
+                       $_->{allOf}[1]{properties}{type}{const}
+                   } @each);
         }
     }
     is_deeply([sort keys %used], [sort keys %problems],
@@ -197,8 +200,9 @@ subtest 'examples' => sub {
         my ($method, $path, $operation) = @$_;
         for my $status (sort keys %{ $operation->{responses} }) {
             my $response = resolved($operation->{responses}{$status});
-            for my $type (grep { /json/ } keys %{ $response->{content} // {} }) {
-                my $media = $response->{content}{$type};
+            my $content = $response->{content} // {};
+            for my $type (grep { /json/ } sort keys %$content) {
+                my $media = $content->{$type};
                 my @examples = map { resolved($_)->{value} }
                     values %{ $media->{examples} // {} };
                 push @examples, $media->{example} if $media->{example};
@@ -208,7 +212,8 @@ subtest 'examples' => sub {
                 ok(scalar @examples, "$method $path: $status has an example");
                 for my $example (@examples) {
                     $n++;
-                    my @wrong = schema_of($media->{schema})->validate($example);
+                    my $schema = schema_of($media->{schema});
+                    my @wrong = $schema->validate($example);
                     is("@wrong", '', 'which is as it says');
                 }
             }
@@ -301,9 +306,9 @@ subtest 'what is wrong' => sub {
     like(wrong(body => { %$space, created_at => '2026-11-23' }), qr/created_at/,
          'a time');
 
-    my %as_problem = (status => 404,
-                      headers => { 'Content-Type' => 'application/problem+json' });
-    like(wrong(%as_problem, body => { %$problem, type => 'urn:spaces:expired' }),
+    my %type = ('Content-Type' => 'application/problem+json');
+    my %as_problem = (status => 404, headers => \%type);
+    like(wrong(%as_problem, body => { %$problem, type => 'urn:spaces:ended' }),
          qr/type/, 'a problem of another status');
     like(wrong(%as_problem, body => { %$problem, status => 410 }), qr/status/,
          'a status that is not that of the answer');
@@ -314,8 +319,7 @@ subtest 'what is wrong' => sub {
     like(wrong(method => 'PUT', status => 405, body => resolved(
                    { '$ref' => '#/components/schemas/BadMethodProblem' })
                    ->{examples}[0],
-               headers => { 'Content-Type' => 'application/problem+json',
-                            Allow => 'GET, HEAD' }),
+               headers => { %type, Allow => 'GET, HEAD' }),
          qr/Allow: GET, HEAD/, 'methods that are not told');
     like(wrong(method => 'PATCH', request => '{"titel":"x"}'), qr/request/,
          'what was done with a request that is not documented');

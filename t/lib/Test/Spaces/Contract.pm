@@ -167,8 +167,9 @@ sub complaints {
     return () if $path =~ /\0|\.\./ && $o{status} >= 400;
 
     my ($route) = grep { $path =~ $_->{pattern} } @routes;
-    return $o{status} < 400 && $path =~ m{\A/(?:spaces|s|oembed|metrics)(?:/|\z)}
-        ? "$path is no path of it" : () if !$route;
+    my $ours = $path =~ m{\A/(?:spaces|s|oembed|metrics)(?:/|\z)};
+    return $ours && $o{status} < 400 ? "$path is no path of it" : ()
+        if !$route;
 
     my $operation = $route->{operation}{ lc $o{method} };
     my $head = $o{method} eq 'HEAD';
@@ -226,7 +227,8 @@ sub answer_complaints {
             push @wrong, "no $name" if $header->{required};
             next;
         }
-        $value += 0 if $header->{schema}{type} eq 'integer' && $value =~ /^\d+$/;
+        $value += 0
+            if $header->{schema}{type} eq 'integer' && $value =~ /^\d+$/;
         push @wrong, invalid($header->{schema}, $value, "$name \"$value\"");
     }
 
@@ -317,6 +319,15 @@ sub log_lines {
            . "access_log $log contract;\n";
 }
 
+# all that is looked at; of an id or a token nothing depends
+sub kind_of {
+    my ($answer) = @_;
+    my %kind = %$answer;
+    $kind{target} =~ s/\?.*//s;
+    $kind{target} =~ s/[\w-]{20,}/x/g;
+    return join "\n", map { "$_: $kind{$_}" } sort keys %kind;
+}
+
 # what nginx has answered, but for the bodies; how many answers that were
 
 sub hold_log {
@@ -330,14 +341,11 @@ sub hold_log {
         next if $no_answer{ 0 + $answer->{status} } || $answer->{method} eq '';
         $n++;
 
-        my $wrong = $known{ join "\n", map { $_ // '' }
-            map { $_ eq 'target' ? $answer->{$_} =~ s/\?.*//sr =~ s/[a-z2-7]{20}/x/r
-                                 : $answer->{$_} } sort keys %$answer }
-            //= [complaints(
-                method => $answer->{method}, target => $answer->{target},
-                status => 0 + $answer->{status},
-                early => scalar $answer->{method} =~ /^(?:PUT|SOURCE)$/,
-                header => sub { $answer->{ $_[0] } }, untold => \@untold)];
+        my $wrong = $known{ kind_of($answer) } //= [complaints(
+            method => $answer->{method}, target => $answer->{target},
+            status => 0 + $answer->{status},
+            early => scalar $answer->{method} =~ /^(?:PUT|SOURCE)$/,
+            header => sub { $answer->{ $_[0] } }, untold => \@untold)];
         complain("$answer->{method} $answer->{target}: $answer->{status}, "
                  . 'by nginx', @$wrong) if @$wrong;
     }
