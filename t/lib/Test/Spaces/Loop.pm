@@ -183,8 +183,9 @@ use Time::HiRes qw(time);
 sub new {
     my ($class, %o) = @_;
     return bless {
-        out => '', raw => '', body => '', arrived => [], events => [],
-        messages => [], status => 0, headers => {}, gone => 0, began => time,
+        out => '', raw => '', body => '', answer_at => 0, arrived => [],
+        events => [], messages => [], status => 0, headers => {}, gone => 0,
+        began => time,
         %o,
     }, $class;
 }
@@ -274,7 +275,8 @@ sub take_what_came {
     $self->add_body($self->{in});
     $self->{in} = '';
     my $length = $self->{headers}{'content-length'};
-    return if !defined $length || length $self->{body} < $length;
+    return if !defined $length
+        || length($self->{body}) - $self->{answer_at} < $length;
     $self->{complete} = 1;
     $self->hold;
 }
@@ -288,7 +290,7 @@ sub hold {
         method => $method, target => $self->{target},
         status => $self->{status},
         header => sub { $self->{headers}{ lc $_[0] } },
-        body => $self->{body});
+        body => substr $self->{body}, $self->{answer_at});
 }
 
 sub take_head {
@@ -296,6 +298,8 @@ sub take_head {
     $self->{continue} ||= $self->{in} =~ s/\AHTTP\/1\.1 100.*?\r\n\r\n//s;
     $self->{in} =~ s/\A(HTTP\/1\.[01] (\d+).*?\r\n)\r\n//s or return;
     $self->{status} = $2;
+    # behind what was answered on the connections before
+    $self->{answer_at} = length $self->{body};
     $self->{headers} = {
         map { /^([^:]+):\s*(.*)/ ? (lc $1, $2) : () } split /\r\n/, $1
     };
@@ -396,7 +400,10 @@ sub longest_gap {
 sub worker { return $_[0]{headers}{'x-worker'} // 0 }
 
 # the last answer of a body that is complete, as JSON
-sub answer { return eval { decode_json($_[0]{body}) } // {} }
+sub answer {
+    my ($self) = @_;
+    return eval { decode_json(substr $self->{body}, $self->{answer_at}) } // {};
+}
 
 sub close {
     my ($self) = @_;
