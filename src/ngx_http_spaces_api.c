@@ -9,7 +9,7 @@
 #include "ngx_http_spaces_body.h"
 #include "ngx_http_spaces_handlers.h"
 #include "ngx_http_spaces_move.h"
-#include "ngx_http_spaces_store.h"
+#include "ngx_http_spaces_load.h"
 
 
 #define NGX_HTTP_SPACES_MAX_SEGMENTS 4
@@ -766,7 +766,9 @@ ngx_http_spaces_api_patched(ngx_http_request_t *r, redisReply *reply)
         ngx_http_spaces_zone_document(smcf->zone, &ctx->id, &document);
     }
 
-    if (ctx->space->recording == NGX_HTTP_SPACES_AVAILABLE) {
+    if (ctx->space->recording == NGX_HTTP_SPACES_AVAILABLE
+        || ngx_http_spaces_is_held(ctx->space))
+    {
         (void) ngx_http_spaces_move(smcf, ngx_http_spaces_move_amend,
                                     ctx->space, NULL, NULL, NULL, NULL);
     }

@@ -16,7 +16,9 @@ static ngx_int_t ngx_http_spaces_delete_held(ngx_http_request_t *r,
     ngx_http_spaces_space_t *space);
 static ngx_int_t ngx_http_spaces_delete_forget(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_delete_forgotten(ngx_http_request_t *r,
-    redisReply *reply);
+    ngx_http_spaces_space_t *space);
+static void ngx_http_spaces_delete_as_held(ngx_http_spaces_ctx_t *ctx,
+    ngx_http_spaces_space_t *space);
 
 
 ngx_int_t
@@ -75,11 +77,7 @@ ngx_http_spaces_delete_ended(ngx_http_request_t *r)
         /* fall through */
 
     case NGX_HTTP_SPACES_AVAILABLE:
-        space = *ctx->space;
-
-        space.recording = NGX_HTTP_SPACES_DELETED;
-        space.held_at = ngx_http_spaces_now();
-        space.hold_until = space.held_at + space.hold * 1000;
+        ngx_http_spaces_delete_as_held(ctx, &space);
 
         return ngx_http_spaces_moving(r, ngx_http_spaces_move_hold, &space,
                                       "delete", &ctx->user,
@@ -109,37 +107,40 @@ ngx_http_spaces_delete_held(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_spaces_delete_forget(ngx_http_request_t *r)
 {
-    ngx_array_t                  *commands;
-    ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_main_conf_t  *smcf;
+    ngx_http_spaces_ctx_t    *ctx;
+    ngx_http_spaces_space_t   space;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
-    commands = ngx_array_create(r->pool, 16, sizeof(ngx_array_t));
+    ngx_http_spaces_delete_as_held(ctx, &space);
 
-    if (commands == NULL
-        || ngx_http_spaces_store_add_removal(smcf, commands, ctx->space)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_spaces_request_transaction(r, commands,
-                                            ngx_http_spaces_delete_forgotten);
+    return ngx_http_spaces_moving(r, ngx_http_spaces_move_forget, &space,
+                                  "delete", &ctx->user,
+                                  ngx_http_spaces_delete_forgotten);
 }
 
 
 static ngx_int_t
-ngx_http_spaces_delete_forgotten(ngx_http_request_t *r, redisReply *reply)
+ngx_http_spaces_delete_forgotten(ngx_http_request_t *r,
+    ngx_http_spaces_space_t *space)
 {
-    ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_main_conf_t  *smcf;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
-
-    ngx_http_spaces_store_changed(smcf, &ctx->id);
+    if (space && ngx_http_spaces_is_held(space)) {
+        return ngx_http_spaces_delete_held(r, space);
+    }
 
     return ngx_http_spaces_no_content(r);
+}
+
+
+/* the Space as its recording makes it that is held from now on */
+
+static void
+ngx_http_spaces_delete_as_held(ngx_http_spaces_ctx_t *ctx,
+    ngx_http_spaces_space_t *space)
+{
+    *space = *ctx->space;
+
+    space->recording = NGX_HTTP_SPACES_DELETED;
+    space->held_at = ngx_http_spaces_now();
+    space->hold_until = space->held_at + space->hold * 1000;
 }

@@ -47,6 +47,8 @@ struct ngx_http_spaces_move_s {
     u_char                       *buffer;    /* a document of the disk */
     size_t                        size;
     unsigned                      purged:1;  /* by whoever, the reaper tells */
+    unsigned                      gone:1;    /* Redis is to forget it */
+    unsigned                      late:1;    /* held, which Redis missed */
 };
 
 
@@ -71,6 +73,7 @@ static void ngx_http_spaces_extend_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_amend_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_purge_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_lapse_task(void *data, ngx_log_t *log);
+static void ngx_http_spaces_forget_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_settle_task(void *data, ngx_log_t *log);
 
 static void ngx_http_spaces_settle_held(ngx_http_spaces_move_t *move);
@@ -99,6 +102,7 @@ static void (*ngx_http_spaces_move_tasks[])(void *data, ngx_log_t *log) = {
     ngx_http_spaces_amend_task,
     ngx_http_spaces_purge_task,
     ngx_http_spaces_lapse_task,
+    ngx_http_spaces_forget_task,
     ngx_http_spaces_settle_task
 };
 
@@ -182,7 +186,7 @@ failed:
 
 
 void
-ngx_http_spaces_move_forget(ngx_http_spaces_move_t *move)
+ngx_http_spaces_move_leave(ngx_http_spaces_move_t *move)
 {
     move->handler = NULL;
 }
@@ -377,6 +381,23 @@ ngx_http_spaces_move_done(ngx_event_t *ev)
     if (move->purged) {
         ngx_str_set(&move->action, "purge");
         ngx_str_set(&move->by, "reaper");
+
+    } else if (move->late) {
+
+        /* who did it was to be told by a worker that is gone */
+
+        if (move->space->recording == NGX_HTTP_SPACES_EXPIRED) {
+            ngx_str_set(&move->action, "expire");
+
+        } else {
+            ngx_str_set(&move->action, "delete");
+        }
+
+        ngx_str_set(&move->by, "reconcile");
+    }
+
+    if (move->kind == ngx_http_spaces_move_purge || move->purged) {
+        move->gone = 1;
     }
 
     move->timer.handler = ngx_http_spaces_move_tell;
@@ -415,6 +436,9 @@ ngx_http_spaces_move_settled(ngx_http_spaces_move_t *move)
 
     if (move->known) {
         space->replays = move->known->replays;
+
+        move->late = (move->known->recording == NGX_HTTP_SPACES_AVAILABLE
+                      && ngx_http_spaces_is_held(space));
     }
 
     move->space = space;
@@ -444,7 +468,7 @@ ngx_http_spaces_move_tell(ngx_event_t *ev)
     if (commands == NULL) {
         rc = NGX_ERROR;
 
-    } else if (move->kind == ngx_http_spaces_move_purge || move->purged) {
+    } else if (move->gone) {
         rc = ngx_http_spaces_store_add_removal(move->smcf, commands,
                                                move->space);
 
@@ -474,14 +498,27 @@ ngx_http_spaces_move_tell(ngx_event_t *ev)
 static void
 ngx_http_spaces_move_told(void *data, redisReply *reply)
 {
+    ngx_uint_t               told;
     ngx_http_spaces_move_t  *move = data;
+
+    told = (reply && reply->type == REDIS_REPLY_ARRAY);
+
+    ngx_http_spaces_store_changed(move->smcf, &move->space->id);
+
+    if (!told && move->kind == ngx_http_spaces_move_forget && move->gone) {
+
+        /* there is nothing on the disk that would say so at the next start */
+
+        ngx_http_spaces_move_answer(move, NGX_ABORT);
+        ngx_http_spaces_move_free(move);
+        return;
+    }
 
     /* it is made, whether or not Redis knows yet */
 
-    ngx_http_spaces_store_changed(move->smcf, &move->space->id);
     ngx_http_spaces_move_answer(move, NGX_OK);
 
-    if (reply && reply->type == REDIS_REPLY_ARRAY) {
+    if (told) {
         ngx_http_spaces_move_count(move);
         ngx_http_spaces_move_free(move);
         return;
@@ -497,6 +534,14 @@ ngx_http_spaces_move_count(ngx_http_spaces_move_t *move)
     ngx_http_spaces_metric_e  event;
 
     switch (move->kind) {
+
+    case ngx_http_spaces_move_forget:
+
+        if (move->gone) {
+            return;
+        }
+
+        /* fall through */
 
     case ngx_http_spaces_move_hold:
         event = move->space->recording == NGX_HTTP_SPACES_EXPIRED
@@ -616,17 +661,50 @@ ngx_http_spaces_extend_task(void *data, ngx_log_t *log)
 }
 
 
+/* of what is held only the words: until when it is, is not for them to say */
+
 static void
 ngx_http_spaces_amend_task(void *data, ngx_log_t *log)
 {
-    ngx_http_spaces_move_t  *move = data;
+    ngx_http_spaces_move_t   *move = data;
+    ngx_http_spaces_space_t  *space;
 
-    if (!ngx_http_spaces_is_there(move->paths.recording)) {
+    if (ngx_http_spaces_is_there(move->paths.recording)) {
+        (void) ngx_http_spaces_move_write(move, move->paths.recording_json);
+        return;
+    }
+
+    if (!ngx_http_spaces_is_there(move->paths.held_json)) {
         move->rc = NGX_DECLINED;
         return;
     }
 
-    (void) ngx_http_spaces_move_write(move, move->paths.recording_json);
+    ngx_http_spaces_move_read(move, move->paths.held_json);
+
+    if (move->failed) {
+        return;
+    }
+
+    space = ngx_http_spaces_move_parse(move);
+    move->size = 0;
+
+    if (space == NULL) {
+        move->rc = NGX_DECLINED;
+        return;
+    }
+
+    space->title = move->space->title;
+    space->topics = move->space->topics;
+    space->language = move->space->language;
+
+    move->document = ngx_http_spaces_space_document(space, move->pool);
+
+    if (move->document.data == NULL) {
+        move->rc = NGX_DECLINED;
+        return;
+    }
+
+    (void) ngx_http_spaces_move_write(move, move->paths.held_json);
 }
 
 
@@ -704,6 +782,49 @@ ngx_http_spaces_lapse_task(void *data, ngx_log_t *log)
     ngx_http_spaces_purge_task(move, log);
 
     move->purged = (move->rc == NGX_OK && move->failed == NULL);
+}
+
+
+/*
+ * A Space without a recording; but for audio that could not be published when
+ * it ended, which the next start would do: that is held like any other.
+ */
+
+static void
+ngx_http_spaces_forget_task(void *data, ngx_log_t *log)
+{
+    ngx_http_spaces_move_t   *move = data;
+    ngx_http_spaces_paths_t  *paths;
+
+    paths = &move->paths;
+
+    if (!ngx_http_spaces_is_there(paths->live)) {
+        (void) unlink(paths->recording_json);
+        (void) unlink(paths->live_wave);
+        (void) unlink(paths->live_json);
+
+        move->gone = 1;
+        move->action.len = 0;
+        move->space->recording = NGX_HTTP_SPACES_NONE;
+        return;
+    }
+
+    if (ngx_http_spaces_move_decide(move) != NGX_OK) {
+        return;
+    }
+
+    (void) unlink(paths->recording_json);
+
+    if (ngx_http_spaces_move_file(paths->live, paths->held) != NGX_OK) {
+        ngx_http_spaces_move_failed(move, "rename() to held/<id>.opus");
+        return;
+    }
+
+    (void) rename(paths->live_wave, paths->held_wave);
+    (void) unlink(paths->live_json);
+
+    ngx_http_spaces_sync_folder(paths->held);
+    ngx_http_spaces_sync_folder(paths->live);
 }
 
 

@@ -57,7 +57,7 @@ ngx_http_spaces_moving_cleanup(void *data)
     ngx_http_spaces_moving_t  *moving = data;
 
     if (moving->move) {
-        ngx_http_spaces_move_forget(moving->move);
+        ngx_http_spaces_move_leave(moving->move);
     }
 }
 
@@ -91,6 +91,12 @@ ngx_http_spaces_moving_moved(void *data, ngx_int_t rc,
         rc = ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_STORAGE,
                                      "the recording is being moved, and that "
                                      "takes long: try again");
+        break;
+
+    case NGX_ABORT:
+        rc = ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_REDIS,
+                                     "Redis does not answer; nothing was "
+                                     "done, try again");
         break;
 
     default: /* NGX_ERROR */

@@ -8,7 +8,7 @@
 
 
 #include "ngx_http_spaces_page.h"
-#include "ngx_http_spaces_store.h"
+#include "ngx_http_spaces_load.h"
 
 
 /* the length of a token, and a URL that is too long for a link */

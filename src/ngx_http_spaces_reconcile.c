@@ -11,10 +11,11 @@
 
 /*
  * Recordings looked at in one go: half of what may be moved at a time; and as
- * many as Redis may tell of at once, all of a list that it keeps as one piece
+ * many as Redis may tell of at once, all of a list that it keeps as one piece:
+ * zset-max-listpack-entries is 128 unless somebody has raised it
  */
 #define NGX_HTTP_SPACES_RECONCILE_BATCH  64
-#define NGX_HTTP_SPACES_RECONCILE_SEEN   128
+#define NGX_HTTP_SPACES_RECONCILE_SEEN   1024
 
 /* what couldn't be done is done again after, ms */
 #define NGX_HTTP_SPACES_RECONCILE_AGAIN  10000

@@ -8,7 +8,7 @@
 
 
 #include "ngx_http_spaces_clip.h"
-#include "ngx_http_spaces_store.h"
+#include "ngx_http_spaces_load.h"
 #include "ngx_http_spaces_wave.h"
 #include "ngx_http_spaces_transfer.h"
 

@@ -9,6 +9,7 @@
 
 #include "ngx_http_spaces_body.h"
 #include "ngx_http_spaces_handlers.h"
+#include "ngx_http_spaces_load.h"
 #include "ngx_http_spaces_moving.h"
 
 

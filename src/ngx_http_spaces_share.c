@@ -8,7 +8,7 @@
 
 
 #include "ngx_http_spaces_page.h"
-#include "ngx_http_spaces_store.h"
+#include "ngx_http_spaces_load.h"
 
 
 static ngx_uint_t ngx_http_spaces_share_allowed(ngx_http_request_t *r);

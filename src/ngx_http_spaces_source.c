@@ -8,7 +8,7 @@
 
 
 #include "ngx_http_spaces_ingest.h"
-#include "ngx_http_spaces_store.h"
+#include "ngx_http_spaces_load.h"
 
 
 /* a sender that was slowed down is taken for one ahead of time so long, ms */

@@ -510,6 +510,8 @@ ngx_http_spaces_space_paths(ngx_str_t *path, ngx_str_t *id, ngx_pool_t *pool,
     paths->held_json = (char *) ngx_http_spaces_held_path(path, id, ".json",
                                                           pool).data;
 
+    paths->live_wave = (char *) ngx_http_spaces_live_path(path, id, ".wave",
+                                                          pool).data;
     paths->recording_wave = (char *) ngx_http_spaces_recording_path(path, id,
                                                       ".wave", pool).data;
     paths->held_wave = (char *) ngx_http_spaces_held_path(path, id, ".wave",
@@ -518,7 +520,8 @@ ngx_http_spaces_space_paths(ngx_str_t *path, ngx_str_t *id, ngx_pool_t *pool,
     if (paths->live == NULL || paths->live_json == NULL
         || paths->recording == NULL || paths->recording_json == NULL
         || paths->held == NULL || paths->held_json == NULL
-        || paths->recording_wave == NULL || paths->held_wave == NULL)
+        || paths->live_wave == NULL || paths->recording_wave == NULL
+        || paths->held_wave == NULL)
     {
         return NGX_ERROR;
     }

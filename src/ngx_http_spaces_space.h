@@ -148,6 +148,7 @@ typedef struct {
     char        *recording_json;
     char        *held;
     char        *held_json;
+    char        *live_wave;
     char        *recording_wave;
     char        *held_wave;
 } ngx_http_spaces_paths_t;

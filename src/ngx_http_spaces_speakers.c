@@ -8,7 +8,7 @@
 
 #include "ngx_http_spaces_body.h"
 #include "ngx_http_spaces_handlers.h"
-#include "ngx_http_spaces_store.h"
+#include "ngx_http_spaces_load.h"
 
 
 typedef struct {

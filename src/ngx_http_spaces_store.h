@@ -22,40 +22,6 @@ void ngx_http_spaces_store_changed(ngx_http_spaces_main_conf_t *smcf,
     ngx_str_t *id);
 
 /*
- * Loads what the request is about: its token, if it brought one, and its
- * Space; then calls the step, at once or later.  Returns what the
- * step does, or NGX_HTTP_SPACES_LATER.
- */
-ngx_int_t ngx_http_spaces_load(ngx_http_request_t *r,
-    ngx_http_spaces_step_pt step);
-
-/*
- * Likewise once more, of a request that goes on meanwhile, as often as wanted:
- * the memory of the time before is given back.  If Redis does not answer, what
- * was known is left as it is.
- */
-ngx_int_t ngx_http_spaces_load_again(ngx_http_request_t *r,
-    ngx_http_spaces_step_pt step);
-
-/*
- * A command, or several as a transaction, on behalf of a request: the reply
- * goes to the function, unless the request is gone; without an answer of Redis
- * the request is answered with 503.  Returns NGX_HTTP_SPACES_LATER, or that
- * answer.
- */
-ngx_int_t ngx_http_spaces_request_command(ngx_http_request_t *r,
-    ngx_uint_t argc, ngx_str_t *argv, ngx_http_spaces_reply_pt reply);
-ngx_int_t ngx_http_spaces_request_transaction(ngx_http_request_t *r,
-    ngx_array_t *commands, ngx_http_spaces_reply_pt reply);
-
-/*
- * Likewise several that only read: a Redis that has no memory for a
- * transaction answers these.  The reply is what EXEC would give.
- */
-ngx_int_t ngx_http_spaces_request_reads(ngx_http_request_t *r,
-    ngx_array_t *commands, ngx_http_spaces_reply_pt reply);
-
-/*
  * Adds to a transaction what stores a Space: all its fields, its place in the
  * timeline and among the due dates, and the word that it changed.
  */

@@ -9,7 +9,7 @@
 
 
 #include "ngx_http_spaces_handlers.h"
-#include "ngx_http_spaces_store.h"
+#include "ngx_http_spaces_load.h"
 
 
 #define NGX_HTTP_SPACES_LIMIT      20

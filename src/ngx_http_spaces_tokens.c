@@ -6,7 +6,7 @@
  */
 
 
-#include "ngx_http_spaces_store.h"
+#include "ngx_http_spaces_load.h"
 
 
 typedef struct {

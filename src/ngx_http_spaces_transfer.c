@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_spaces_transfer.h"
-#include "ngx_http_spaces_store.h"
+#include "ngx_http_spaces_load.h"
 #include "ngx_http_spaces_tick.h"
 
 

@@ -152,6 +152,32 @@ subtest 'a disk that only reads' => sub {
     $s->stop;
 };
 
+subtest 'deleted, though it was never published' => sub {
+    my $s = Test::Spaces->new(workers => 2, with_faults,
+                              quiet => ['rename\(\) of live/'],
+                              http => \%moderated)->start;
+    my $space = $s->create(record => true);
+    my $id = $space->{id};
+    faults($s, 'rename recordings/' . substr($id, 0, 2) . "/$id.opus 30");
+    is($s->ingest($space, $Test::Spaces::Recordings::audio)->code, 200,
+       'it ends');
+    is($s->space($id)->{recording}, 'none', 'there is nothing to replay');
+    like(files($s), qr{live/$id\.opus}, 'but what was recorded is there');
+    faults($s);
+    my $res = delete_it($s, $space);
+    is($res->code, 200, 'deleted') or diag($res->body);
+    is($res->json->{recording}, 'deleted', 'and held, for there is audio');
+    is(files($s), held($id), 'on the disk');
+    my @lines = grep { /^delete/ } audit($s);
+    is(scalar @lines, 1, 'the audit says so');
+    $s->stop_nginx;
+    $s->start_nginx;
+    ok(until_ok(sub { $s->redis('EXISTS', 'spaces:node:here') }), 'restarted');
+    is($s->http('GET', "/spaces/$id/replay")->code, 410, 'it stays deleted');
+    is(files($s), held($id), 'and held');
+    $s->stop;
+};
+
 # more recordings than there are threads for the disk
 my $many = 36;
 

@@ -339,7 +339,11 @@ subtest 'days of downtime' => sub {
     ok(until_ok(sub { files($s) eq "$held " . available($s, $last) }),
        'all is caught up with') or diag(files($s));
     my %audit;
-    for (audit($s)) { /^(\w+) (\w*)/ and $audit{"$1 $2"}++ }
+    ok(until_ok(sub {
+        %audit = ();
+        for (audit($s)) { /^(\w+) (\w*)/ and $audit{"$1 $2"}++ }
+        return keys %audit == 2 && $audit{'expire reaper'} >= 69;
+    }), 'and Redis is told');
     is_deeply(\%audit, { 'expire reaper' => 69, 'purge reaper' => 40 },
               'once each in the audit');
     $s->stop;
@@ -421,6 +425,9 @@ subtest 'killed at every step' => sub {
         ok(until_ok(sub { ($begin->()->code // 0) =~ /^20|^404/ }),
            "$name: it can be made again");
         ok(until_ok($done), "$name: and is made");
+        my @lines = grep { /^\Q$move\E / && /\Q$id/ } audit($s);
+        cmp_ok(scalar @lines, '>=', 1, "$name: the audit has it")
+            or diag(audit($s));
         ok(until_ok(sub {
             my @mine = grep { /\Q$id/ && !/\.tmp$/ } split / /, files($s);
             return "@mine" eq ($move eq 'purge' ? '' : held($id));
@@ -566,7 +573,11 @@ subtest 'a deletion while Redis goes' => sub {
     is($s->http('GET', "/spaces/$space->{id}/replay")->code, 200, 'cached');
     is($s->http('GET', "/spaces/$_->{id}", $s->bearer($_->{token}))->code, 200,
        'and for its host') for $space, $other;
+    my $never = $s->create;
+    is($s->http('GET', "/spaces/$never->{id}", $s->bearer($never->{token}))
+           ->code, 200, 'as is one that only Redis knows');
     $s->stop_redis;
+    is_problem(delete_it($s, $never), 503, 'redis', 'which is not deleted');
     my $res = delete_it($s, $space);
     is($res->code, 200, 'deleted, and not lost on the way') or diag $res->body;
     like(files($s), qr/\Q@{[ held($space->{id}) ]}\E/, 'held');

@@ -14,7 +14,8 @@ use Test::Spaces;
 
 my $top = "$FindBin::Bin/..";
 my $readme = slurp("$top/README.md");
-my $module = slurp("$top/src/ngx_http_spaces_module.c");
+my $module = slurp("$top/src/ngx_http_spaces_module.c")
+             . slurp("$top/src/ngx_http_spaces_variables.c");
 my $answer = slurp("$top/src/ngx_http_spaces_answer.c");
 
 sub same {
