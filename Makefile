@@ -33,8 +33,9 @@ HEADERS     = $(wildcard src/*.h src/media/*.h)
 
 PACKAGES    = gcc make nginx nginx-dev libopus-dev libogg-dev libhiredis-dev \
               libjansson-dev libwslay-dev libssl-dev redis-server curl ffmpeg
-TEST_PACKAGES = perl libmojolicious-perl libcmocka-dev opus-tools oggz-tools \
-                openssl chromium clang-14 libclang-rt-14-dev llvm-14 \
+TEST_PACKAGES = perl libmojolicious-perl libjson-validator-perl \
+                libyaml-libyaml-perl libcmocka-dev opus-tools oggz-tools \
+                openssl chromium python3 clang-14 libclang-rt-14-dev llvm-14 \
                 $(NODE_PACKAGES) $(DEB_PACKAGES)
 NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 DEB_PACKAGES = build-essential debhelper lintian
@@ -70,7 +71,7 @@ test-packages:
 	$(call install-packages,$(PACKAGES) $(TEST_PACKAGES))
 	@$(MAKE) --no-print-directory $(BROWSER)/package.json
 
-# what drives the browser, outside of what is committed
+# what drives the browser and knows OpenAPI, outside of what is committed
 
 $(BROWSER)/package.json: t/browser/package.json
 	@mkdir -p $(BROWSER)

@@ -213,6 +213,19 @@ static ngx_int_t
 ngx_http_spaces_answer_json(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, json_t *json)
 {
+    if (ngx_http_spaces_header_private(r) != NGX_OK) {
+        json_decref(json);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_spaces_send_json(r, status, type, json);
+}
+
+
+ngx_int_t
+ngx_http_spaces_send_json(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, json_t *json)
+{
     char                *text;
     ngx_str_t            body;
     ngx_pool_cleanup_t  *cln;
@@ -235,14 +248,6 @@ ngx_http_spaces_answer_json(ngx_http_request_t *r, ngx_uint_t status,
 
     body.data = (u_char *) text;
     body.len = ngx_strlen(text);
-
-    if (ngx_http_spaces_header_cstr(r, "Cache-Control", "private, no-store")
-        != NGX_OK
-        || ngx_http_spaces_header_cstr(r, "Referrer-Policy", "no-referrer")
-           != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
 
     return ngx_http_spaces_send(r, status, type, &body);
 }

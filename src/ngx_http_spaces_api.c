@@ -102,7 +102,7 @@ ngx_http_spaces_api_handler(ngx_http_request_t *r)
             return ngx_http_spaces_api_create(r);
         }
 
-        return ngx_http_spaces_api_bad_method(r, "GET, POST");
+        return ngx_http_spaces_api_bad_method(r, "GET, HEAD, POST");
     }
 
     if (ngx_strcmp(s[0].data, "review") == 0) {
@@ -113,7 +113,7 @@ ngx_http_spaces_api_handler(ngx_http_request_t *r)
         }
 
         return route.n == 1
-               ? ngx_http_spaces_api_bad_method(r, "GET")
+               ? ngx_http_spaces_api_bad_method(r, "GET, HEAD")
                : ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_FOUND,
                                          "the API has no such path");
     }
@@ -136,7 +136,7 @@ ngx_http_spaces_api_handler(ngx_http_request_t *r)
                            ngx_http_spaces_api_load(r, ngx_http_spaces_delete));
         }
 
-        return ngx_http_spaces_api_bad_method(r, "GET, PATCH, DELETE");
+        return ngx_http_spaces_api_bad_method(r, "GET, HEAD, PATCH, DELETE");
     }
 
     if (route.n == 2 && ngx_strcmp(s[1].data, "review") == 0) {
@@ -151,7 +151,7 @@ ngx_http_spaces_api_handler(ngx_http_request_t *r)
                                             ngx_http_spaces_api_review_body);
         }
 
-        return ngx_http_spaces_api_bad_method(r, "GET, PATCH, DELETE");
+        return ngx_http_spaces_api_bad_method(r, "GET, HEAD, PATCH, DELETE");
     }
 
     if (route.n == 3 && ngx_strcmp(s[1].data, "review") == 0
@@ -162,7 +162,7 @@ ngx_http_spaces_api_handler(ngx_http_request_t *r)
                      ngx_http_spaces_api_load(r, ngx_http_spaces_review_audio));
         }
 
-        return ngx_http_spaces_api_bad_method(r, "GET");
+        return ngx_http_spaces_api_bad_method(r, "GET, HEAD");
     }
 
     if (route.n == 2 && ngx_strcmp(s[1].data, "end") == 0) {
@@ -186,7 +186,7 @@ ngx_http_spaces_api_handler(ngx_http_request_t *r)
                                             ngx_http_spaces_api_shares_body);
         }
 
-        return ngx_http_spaces_api_bad_method(r, "GET, POST");
+        return ngx_http_spaces_api_bad_method(r, "GET, HEAD, POST");
     }
 
     if (route.n == 3 && ngx_strcmp(s[1].data, "shares") == 0) {

@@ -103,7 +103,11 @@ ngx_int_t ngx_http_spaces_replay_available(ngx_http_request_t *r,
 ngx_int_t ngx_http_spaces_replay_headers(ngx_http_request_t *r, off_t size,
     time_t mtime, ngx_str_t *etag, ngx_uint_t shared);
 
-/* takes it back, for a problem with the range alone */
+/* for how long it may be kept: of what is public, until it expires */
+ngx_int_t ngx_http_spaces_replay_cacheable(ngx_http_request_t *r,
+    ngx_uint_t shared);
+
+/* takes back that header, for a problem with the range alone */
 void ngx_http_spaces_replay_clear(ngx_http_request_t *r);
 
 /* whether what was loaded is a link that opens a Space */

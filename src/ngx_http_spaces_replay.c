@@ -344,13 +344,6 @@ ngx_int_t
 ngx_http_spaces_replay_headers(ngx_http_request_t *r, off_t size,
     time_t mtime, ngx_str_t *etag, ngx_uint_t shared)
 {
-    u_char                 *p;
-    int64_t                 age;
-    ngx_str_t               value;
-    ngx_http_spaces_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_length_n = size;
     r->headers_out.last_modified_time = mtime;
@@ -365,9 +358,23 @@ ngx_http_spaces_replay_headers(ngx_http_request_t *r, off_t size,
         return NGX_ERROR;
     }
 
+    return ngx_http_spaces_replay_cacheable(r, shared);
+}
+
+
+ngx_int_t
+ngx_http_spaces_replay_cacheable(ngx_http_request_t *r, ngx_uint_t shared)
+{
+    u_char                 *p;
+    int64_t                 age;
+    ngx_str_t               value;
+    ngx_http_spaces_ctx_t  *ctx;
+
     if (shared) {
         return ngx_http_spaces_header_private(r);
     }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
     age = (ctx->space->expires_at - ngx_http_spaces_now()) / 1000;
 

@@ -243,6 +243,10 @@ ngx_int_t ngx_http_spaces_no_content(ngx_http_request_t *r);
 ngx_int_t ngx_http_spaces_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, ngx_str_t *body);
 
+/* takes over the reference; who may keep it is up to the caller */
+ngx_int_t ngx_http_spaces_send_json(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, json_t *json);
+
 ngx_int_t ngx_http_spaces_header(ngx_http_request_t *r, const char *name,
     ngx_str_t *value);
 ngx_int_t ngx_http_spaces_header_cstr(ngx_http_request_t *r, const char *name,

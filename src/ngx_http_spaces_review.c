@@ -107,6 +107,15 @@ ngx_http_spaces_review_require(ngx_http_request_t *r)
                                        "ask there", &ctx->space->node);
     }
 
+    if (ctx->space->hold_until == 0) {
+
+        /* nobody hears it any more, but it is on its way still */
+
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_STORAGE,
+                                       "the recording is not held yet: try "
+                                       "again");
+    }
+
     return NGX_DECLINED;
 }
 

@@ -331,7 +331,10 @@ ngx_http_spaces_wave_answer(ngx_http_spaces_wave_t *wave)
                                        "it can't be read now");
     }
 
-    if (wave->shared && ngx_http_spaces_header_private(r) != NGX_OK) {
+    if (ngx_http_spaces_replay_cacheable(r, wave->shared) != NGX_OK
+        || (ngx_http_spaces_wave_ends(r, "/speakers")
+            && ngx_http_spaces_header_cstr(r, "Vary", "Accept") != NGX_OK))
+    {
         return NGX_ERROR;
     }
 
@@ -397,10 +400,12 @@ ngx_http_spaces_wave_answer_speakers(ngx_http_spaces_wave_t *wave)
 {
     size_t                  i;
     double                  rate;
-    json_t                 *list, *segments;
+    json_t                 *list, *segments, *json;
     ngx_str_t               id, name;
     spaces_wave_segment_t  *segment;
     spaces_wave_speaker_t  *speaker;
+
+    static ngx_str_t  type = ngx_string("application/json");
 
     list = json_array();
     rate = SPACES_OPUS_RATE;
@@ -432,8 +437,12 @@ ngx_http_spaces_wave_answer_speakers(ngx_http_spaces_wave_t *wave)
                                (double) (segment->end - wave->start) / rate));
     }
 
-    return ngx_http_spaces_answer(wave->request, NGX_HTTP_OK,
-                                  json_pack("{s:o}", "speakers", list));
+    json = json_pack("{s:o}", "speakers", list);
+    if (json == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_send_json(wave->request, NGX_HTTP_OK, &type, json);
 }
 
 

@@ -199,10 +199,10 @@ sub run {
             '/spaces/a/b/c/d/e/f', '/spaces/' . uc $space->{id};
     is($s->http('GET', $_)->code, 400, "$_: nginx itself refuses")
         for '/spaces/..%2f..%2fetc%2fpasswd', '/spaces/%00';
-    for (['PUT', '/spaces', 'GET, POST'],
-         ['PUT', "/spaces/$space->{id}", 'GET, PATCH, DELETE'],
+    for (['PUT', '/spaces', 'GET, HEAD, POST'],
+         ['PUT', "/spaces/$space->{id}", 'GET, HEAD, PATCH, DELETE'],
          ['GET', "/spaces/$space->{id}/end", 'POST'],
-         ['PUT', "/spaces/$space->{id}/shares", 'GET, POST'],
+         ['PUT', "/spaces/$space->{id}/shares", 'GET, HEAD, POST'],
          ['GET', "/spaces/$space->{id}/shares/x", 'DELETE'])
     {
         my ($method, $path, $allow) = @$_;

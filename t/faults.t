@@ -183,7 +183,8 @@ my $many = 36;
 
 subtest 'a disk that stalls' => sub {
     my $s = Test::Spaces->new(workers => 1, with_faults,
-                              http => { spaces_zone => 'spaces 64m' })->start;
+                              http => { spaces_zone => 'spaces 64m',
+                                        %moderated })->start;
     my $old = recorded($s);
     my $doomed = recorded($s);
     my $loop = Test::Spaces::Loop->new($s);
@@ -224,6 +225,11 @@ subtest 'a disk that stalls' => sub {
     is_busy($res, 'a deletion');
     is($loop->http('GET', "/spaces/$doomed->{id}/replay", {})->code, 410,
        'whose recording is out of reach at once');
+    my $review = "/spaces/$doomed->{id}/review";
+    is_busy($loop->http('GET', $review, moderator('mo')), 'a review of it');
+    is_busy($loop->http('PATCH', $review, moderator('mo'),
+                        { hold_until => rfc3339(35 * 86400) }),
+            'and to hold it for longer');
 
     # what several say is mixed up to the end, which is for a thread
     $res = $loop->http('POST', "/spaces/$mixed->{id}/end",

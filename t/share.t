@@ -152,8 +152,9 @@ subtest "an operator's own page" => sub {
 
 subtest 'a named location' => sub {
     my $s = Test::Spaces->new(workers => 1, share_page => '@page',
-        server_more => 'location @page { return 200 "$spaces_title|$spaces_host'
-            . '|$spaces_duration|$spaces_link"; }')->start;
+        server_more => 'location @page { default_type text/html; return 200 '
+            . '"$spaces_title|$spaces_host|$spaces_duration|$spaces_link"; }')
+        ->start;
     my ($space, $share) = shared($s, title => 'Plain');
     like($s->http('GET', "/s/$share->{token}")->body,
          qr/^Plain\|ana\|0:00:0[23]\|\Q$share->{url}\E$/, 'has the variables');

@@ -79,6 +79,21 @@ for (["$path/speakers.vtt", {}], ["$path/speakers", { Accept => 'text/vtt' }]) {
          'a cue for each');
 }
 
+# they may be kept as the recording may, by who was shown it without a token
+
+my $kept = sub {
+    my ($what, $headers) = @_;
+    return scalar $s->http('GET', "$path/$what", $headers)
+        ->headers->header('Cache-Control');
+};
+for my $what (qw(waveform speakers speakers.vtt)) {
+    like($kept->($what), qr/^public, max-age=2\d{6}$/, "$what: until it expires");
+    is($kept->($what, $s->bearer($space->{token})), 'private, no-store',
+       "$what with a token: not at all");
+}
+is($s->http('GET', "$path/speakers")->headers->header('Vary'), 'Accept',
+   'one address, two types');
+
 # a link to a clip tells of that alone
 my $share = $s->http('POST', "/spaces/$id/shares", $s->as('ana'),
                      json => { start => 2.5, end => 5 })->json;

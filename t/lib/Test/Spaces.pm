@@ -20,6 +20,7 @@ use Mojo::UserAgent;
 use POSIX qw(WNOHANG);
 use Socket qw(AF_UNIX PF_UNSPEC SOCK_STREAM);
 use Test::More;
+use Test::Spaces::Contract ();
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(tone decoded_ms oggz_ok run_ok slurp spurt until_ok
@@ -132,6 +133,7 @@ sub conf {
     my $http = join '', map { defined $http{$_} ? "    $_ $http{$_};\n" : '' }
                         sort keys %http;
     my $module = $self->module_line;
+    my $contract = $self->contract_log;
 
     return <<"END";
 $module
@@ -146,6 +148,7 @@ http {
 $http
     log_format t '\$spaces_request \$status \$spaces_id \$spaces_role';
     access_log $dir/logs/access.log t;
+    $contract
     client_body_temp_path $dir/temp/body;
     proxy_temp_path $dir/temp/proxy;
     fastcgi_temp_path $dir/temp/fastcgi;
@@ -178,6 +181,11 @@ $http
     }
 }
 END
+}
+
+sub contract_log {
+    my ($self) = @_;
+    return Test::Spaces::Contract::log_lines("$self->{dir}/logs/contract.log");
 }
 
 # "h2 => 1", "tls => 1", "small => 1": ports besides, on which it speaks HTTP/2
@@ -374,6 +382,7 @@ sub check_log {
     my @bad = $self->bad_lines;
     is(join("\n", @bad[0 .. ($#bad > 9 ? 9 : $#bad)]), '',
        'no alert and no crash in the log');
+    Test::Spaces::Contract::hold_log("$self->{dir}/logs/contract.log");
 }
 
 sub DESTROY {
@@ -399,7 +408,20 @@ sub http {
     my $tx = $ua->build_tx($method => $self->url($path) => $headers // {},
                            @body);
     $tx = $ua->start($tx);
+    hold($method, $path, $tx);
     return $tx->res;
+}
+
+# what didn't come as a whole, or at all, is no answer
+sub hold {
+    my ($method, $path, $tx) = @_;
+    my ($req, $res) = ($tx->req, $tx->res);
+    return if !$res->code || $tx->error && !$tx->error->{code};
+    my $is_json = ($req->headers->content_type // '') =~ /^application\/json/;
+    Test::Spaces::Contract::hold(
+        method => $method, target => $path, status => $res->code,
+        header => sub { $res->headers->header($_[0]) }, body => $res->body,
+        request => $is_json ? $req->body : undef);
 }
 
 sub as { return { Cookie => "spaces_user=$_[1]" } }

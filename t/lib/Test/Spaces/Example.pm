@@ -2,8 +2,8 @@ package Test::Spaces::Example;
 
 # Copyright (C) Spaces for nginx contributors
 
-# An example of conf/examples in a folder of its own: all but the port and the
-# module is its own.
+# An example of conf/examples in a folder of its own: all but the port, the
+# module and one more log is its own.
 
 use strict;
 use warnings;
@@ -28,6 +28,8 @@ sub conf {
     $conf =~ s/^load_module .*/$module/m or die 'no load_module';
     $conf =~ s/listen 127\.0\.0\.1:8080;/listen 127.0.0.1:$self->{port};/
         or die 'no port';
+    my $contract = $self->contract_log;
+    $conf =~ s/^(    access_log .*)$/$1\n$contract/m or die 'no access_log';
     $self->{metrics_port} = Test::Spaces::free_port();
     $conf =~ s/listen 127\.0\.0\.1:9145;/listen 127.0.0.1:$self->{metrics_port};/;
     return $conf;

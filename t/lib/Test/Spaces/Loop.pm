@@ -175,6 +175,7 @@ use warnings;
 
 use Mojo::JSON qw(decode_json);
 use Test::Spaces::Audio;
+use Test::Spaces::Contract;
 use Test::Spaces::Ogg;
 use Test::Spaces::WebSocket;
 use Time::HiRes qw(time);
@@ -182,8 +183,9 @@ use Time::HiRes qw(time);
 sub new {
     my ($class, %o) = @_;
     return bless {
-        out => '', raw => '', body => '', arrived => [], events => [],
-        messages => [], status => 0, headers => {}, gone => 0, began => time,
+        out => '', raw => '', body => '', answer_at => 0, arrived => [],
+        events => [], messages => [], status => 0, headers => {}, gone => 0,
+        began => time,
         %o,
     }, $class;
 }
@@ -210,6 +212,7 @@ sub use_websocket {
 sub put {
     my ($self, $data) = @_;
     return $self->{ws}->send_raw($data) if $self->{ws};
+    @$self{qw(method target)} = ($1, $2) if $data =~ /\A(\w+) (\S+) HTTP\//;
     $self->{out} .= $data;
     $self->flush;
 }
@@ -272,8 +275,22 @@ sub take_what_came {
     $self->add_body($self->{in});
     $self->{in} = '';
     my $length = $self->{headers}{'content-length'};
-    $self->{complete} = 1
-        if defined $length && length $self->{body} >= $length;
+    return if !defined $length
+        || length($self->{body}) - $self->{answer_at} < $length;
+    $self->{complete} = 1;
+    $self->hold;
+}
+
+# an answer that is there as a whole, once
+sub hold {
+    my ($self) = @_;
+    return if !$self->{method};
+    my $method = delete $self->{method};
+    Test::Spaces::Contract::hold(
+        method => $method, target => $self->{target},
+        status => $self->{status},
+        header => sub { $self->{headers}{ lc $_[0] } },
+        body => substr $self->{body}, $self->{answer_at});
 }
 
 sub take_head {
@@ -281,6 +298,8 @@ sub take_head {
     $self->{continue} ||= $self->{in} =~ s/\AHTTP\/1\.1 100.*?\r\n\r\n//s;
     $self->{in} =~ s/\A(HTTP\/1\.[01] (\d+).*?\r\n)\r\n//s or return;
     $self->{status} = $2;
+    # behind what was answered on the connections before
+    $self->{answer_at} = length $self->{body};
     $self->{headers} = {
         map { /^([^:]+):\s*(.*)/ ? (lc $1, $2) : () } split /\r\n/, $1
     };
@@ -317,6 +336,8 @@ sub take_events {
         }
         next if !defined $field{data};
         my $data = eval { decode_json($field{data}) };
+        Test::Spaces::Contract::hold_event(
+            { %{ $data // {} }, event => $field{event} // 'message' });
         push @{ $self->{events} }, {
             %{ $data // { wrong => $field{data} } },
             event => $field{event} // 'message', at => time,
@@ -379,7 +400,10 @@ sub longest_gap {
 sub worker { return $_[0]{headers}{'x-worker'} // 0 }
 
 # the last answer of a body that is complete, as JSON
-sub answer { return eval { decode_json($_[0]{body}) } // {} }
+sub answer {
+    my ($self) = @_;
+    return eval { decode_json(substr $self->{body}, $self->{answer_at}) } // {};
+}
 
 sub close {
     my ($self) = @_;

@@ -12,6 +12,7 @@ use Digest::SHA qw(sha1_base64);
 use Errno;
 use IO::Select;
 use Mojo::JSON qw(decode_json);
+use Test::Spaces::Contract;
 use Time::HiRes qw(time);
 
 my %opcode = (continuation => 0, text => 1, binary => 2, close => 8, ping => 9,
@@ -46,6 +47,7 @@ sub begin {
     my $self = bless {
         socket => $socket, out => '', in => '', head => '', messages => [],
         events => [], pongs => [], open => 0, gone => 0, key => $key,
+        path => $path,
     }, $class;
 
     $self->send_raw("GET $path HTTP/1.1\r\n"
@@ -158,6 +160,7 @@ sub feed {
     my ($self, $data) = @_;
     $self->{in} .= $data;
     $self->take_answer if !$self->{status};
+    $self->hold if $self->{status} && !$self->{held};
     return if !$self->{open};
     1 while $self->take_frame;
 }
@@ -177,6 +180,20 @@ sub take_answer {
     $self->wrong('Sec-WebSocket-Accept')
         if ($self->{headers}{'sec-websocket-accept'} // '') ne $accept;
     $self->{open} = 1;
+}
+
+# the answer, once it is there as a whole
+sub hold {
+    my ($self) = @_;
+    my $headers = $self->{headers};
+    my $length = $self->{open} ? 0 : $headers->{'content-length'} // 0;
+    return if length $self->{in} < $length;
+    $self->{held} = 1;
+    Test::Spaces::Contract::hold(
+        method => 'GET', target => $self->{path},
+        status => $self->{code_of_answer} // 0,
+        header => sub { $headers->{ lc $_[0] } },
+        body => substr $self->{in}, 0, $length);
 }
 
 sub take_frame {
@@ -225,8 +242,9 @@ sub take {
 
     my $event = eval { decode_json($payload) };
     $self->wrong("text that is no JSON: $payload") if ref $event ne 'HASH';
-    push @{ $self->{events} }, { %{ $event // {} }, at => time }
-        if ref $event eq 'HASH';
+    return if ref $event ne 'HASH';
+    Test::Spaces::Contract::hold_event($event);
+    push @{ $self->{events} }, { %$event, at => time };
 }
 
 sub take_control {
