@@ -27,6 +27,11 @@ my @tested = map { slurp($_) =~ /^    (\w+) => \{ does => /mg }
              glob "$FindBin::Bin/examples*.t";
 is_deeply([sort @tested], [examples()], 'each is tested');
 
+my ($table) = slurp("$FindBin::Bin/../README.md")
+    =~ /^## Examples\n(.*?)^## /ms;
+is_deeply([sort $table =~ /^\| \[`(\w+)\.conf`\]/mg], [examples()],
+          'and the README has it');
+
 done_testing;
 
 sub body { return build(packets => [silence_of(25)]) }
