@@ -30,7 +30,7 @@ HEADERS     = $(wildcard src/*.h src/media/*.h)
 PACKAGES    = gcc make nginx nginx-dev libopus-dev libogg-dev libhiredis-dev \
               libjansson-dev libwslay-dev libssl-dev redis-server curl ffmpeg
 TEST_PACKAGES = perl libmojolicious-perl libcmocka-dev opus-tools oggz-tools \
-                openssl chromium $(NODE_PACKAGES)
+                openssl python3 chromium $(NODE_PACKAGES)
 NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 BENCH_PACKAGES = wrk icecast2 pkg-config
 

@@ -10,7 +10,8 @@ use lib "$FindBin::Bin/lib";
 
 use IO::Socket::INET;
 use MIME::Base64 qw(encode_base64);
-use Mojo::JSON qw(true);
+use Mojo::JSON qw(decode_json true);
+use Mojo::Promise;
 use Mojo::UserAgent;
 use Test::More;
 use Test::Spaces;
@@ -22,7 +23,7 @@ use Test::Spaces::WebSocket;
 keep_promises(
     login => { does => \&login, before => \&application },
     basic => { does => \&basic, before => \&users },
-    tls => { does => \&tls, before => sub { users($_[0]); certificate($_[0]) } },
+    tls => { does => \&tls, before => \&certificate },
     tickets => { does => \&tickets },
 );
 
@@ -186,8 +187,9 @@ sub login {
 
     # an unlisted Space is there for its host, and for who has a link
 
-    my $secret = $s->http('POST', '/spaces', { Cookie => $session{ana} }, json =>
-        { title => 'x', record => true, visibility => 'unlisted' })->json;
+    my $secret = $s->http('POST', '/spaces', { Cookie => $session{ana} },
+                          json => { title => 'x', record => true,
+                                    visibility => 'unlisted' })->json;
 
     # a real client, with a token and no session
 
@@ -331,7 +333,8 @@ sub basic {
     has_tone($s->http('GET', "$path/replay", knows('ana'))->body,
              'she hears it');
     is($s->http('GET', "$path/replay")->code, 404, 'others do not');
-    my $share = $s->http('POST', "$path/shares", knows('ana'), json => {})->json;
+    my $share = $s->http('POST', "$path/shares", knows('ana'),
+                         json => {})->json;
     is($s->http('GET', "/s/$share->{token}")->code, 200, 'but by link');
 
     # review: by name
@@ -363,6 +366,8 @@ sub basic {
 
 sub certificate {
     my ($s) = @_;
+    users($s);
+
     # as the example says
     my ($command) = $s->text =~ /(openssl req .*?\\\n.*?\\\n.*?)\n/;
     $command =~ s/^#//mg;
@@ -404,7 +409,7 @@ sub tls {
                 '{"title":"x","record":true}', "$tls/spaces");
     like($out, qr/^HTTP\/2 201/, 'created');
     like($out, qr/^strict-transport-security:/mi, 'HSTS');
-    my $space = Mojo::JSON::decode_json($out =~ s/.*?\r\n\r\n//sr);
+    my $space = decode_json($out =~ s/.*?\r\n\r\n//sr);
     my $path = "/spaces/$space->{id}";
 
     # two listeners by one connection, while the host talks in TLS; FFmpeg does
@@ -444,7 +449,7 @@ sub tls {
 
     $out = curl($s, '--http2', '-u', 'ana:ana knows', @json, '{"title":"x"}',
                 "$tls/spaces");
-    my $next = Mojo::JSON::decode_json($out);
+    my $next = decode_json($out);
     spurt("$dir/body", body());
     $out = curl($s, '--http2', '-T', "$dir/body", '-w', '%{http_version}',
                 '-H', "Authorization: Bearer $next->{token}",
@@ -453,7 +458,7 @@ sub tls {
 
     $out = curl($s, '--http2', '-u', 'ana:ana knows', @json, '{"title":"x"}',
                 "$tls/spaces");
-    $next = Mojo::JSON::decode_json($out);
+    $next = decode_json($out);
     $s->{tls_port} = $s->port(8443);
     my ($ws, $status) = Test::Spaces::WebSocket->connect($s->tls_socket,
         "/spaces/$next->{id}/ingest?token=$next->{token}", 'spaces.opus.v1',
@@ -491,7 +496,7 @@ sub tickets {
         chomp(my $command = s/^#//mgr);
         local @ENV{keys %env} = values %env;
         my $out = `$command 2>>$s->{dir}/logs/curl.log`;
-        my $json = Mojo::JSON::decode_json($out);
+        my $json = decode_json($out);
         $env{id} //= $json->{id};
         $json;
     } @curl;
