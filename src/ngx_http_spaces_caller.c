@@ -196,7 +196,10 @@ ngx_http_spaces_find_target(ngx_http_request_t *r)
 }
 
 
-/* Authorization: Bearer, the password of Basic, or the argument "token" */
+/*
+ * Authorization: Bearer, the argument "token", or the password of Basic: this
+ * one last, for a browser that knows one sends it unasked
+ */
 
 static ngx_int_t
 ngx_http_spaces_secret(ngx_http_request_t *r, ngx_str_t *secret)
@@ -225,21 +228,24 @@ ngx_http_spaces_secret(ngx_http_request_t *r, ngx_str_t *secret)
 
             return NGX_OK;
         }
+    }
 
+    if (ngx_http_arg(r, (u_char *) "token", 5, &value) == NGX_OK && value.len)
+    {
+        *secret = value;
+        return NGX_OK;
+    }
+
+    if (r->headers_in.authorization) {
         rc = ngx_http_auth_basic_user(r);
 
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
         }
 
-        if (rc == NGX_OK && r->headers_in.passwd.len) {
+        if (rc == NGX_OK) {
             *secret = r->headers_in.passwd;
-            return NGX_OK;
         }
-    }
-
-    if (ngx_http_arg(r, (u_char *) "token", 5, &value) == NGX_OK) {
-        *secret = value;
     }
 
     return NGX_OK;

@@ -12,28 +12,25 @@ use Mojo::JSON qw(false true);
 use Mojo::UserAgent;
 use Test::More;
 use Test::Spaces;
-use Test::Spaces::Example;
+use Test::Spaces::Example qw(examples keep_promises);
 use Test::Spaces::Ogg qw(build silence_of);
 
-my $top = "$FindBin::Bin/..";
-
-my %promises = (
-    metrics => \&metrics,
-    spaces => \&spaces,
-    rollout => \&rollout,
+keep_promises(
+    metrics => { does => \&metrics },
+    spaces => { does => \&spaces },
+    rollout => { does => \&rollout },
 );
 
-my @examples = sort map { /([^\/]+)\.conf$/ } glob "$top/conf/examples/*.conf";
-is_deeply(\@examples, [sort keys %promises], 'each is tested');
+# this file has three of them, those beside it have the others
 
-for my $example (@examples) {
-    subtest $example => sub {
-        my $s = Test::Spaces::Example->new(example => $example);
-        $s->start;
-        $promises{$example}->($s);
-        $s->stop;
-    };
-}
+my @tested = map { slurp($_) =~ /^    (\w+) => \{ does => /mg }
+             glob "$FindBin::Bin/examples*.t";
+is_deeply([sort @tested], [examples()], 'each is tested');
+
+my ($table) = slurp("$FindBin::Bin/../README.md")
+    =~ /^## Examples\n(.*?)^## /ms;
+is_deeply([sort $table =~ /^\| \[`(\w+)\.conf`\]/mg], [examples()],
+          'and the README has it');
 
 done_testing;
 
@@ -61,7 +58,7 @@ sub metrics {
     my ($s) = @_;
     my $get = sub {
         return Mojo::UserAgent->new(max_connections => 0)
-            ->get("http://127.0.0.1:$s->{metrics_port}$_[0]")->res;
+            ->get("http://127.0.0.1:@{[ $s->port(9145) ]}$_[0]")->res;
     };
     is($get->('/')->code, 404, 'nothing else there');
     is($s->http('GET', '/metrics')->code, 404, 'nor they elsewhere');

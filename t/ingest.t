@@ -294,6 +294,14 @@ is($s->http('PUT', $path, { Authorization => 'Basic c291cmNlOg==' },
             $plain)->code, 401, 'an empty password');
 is($s->space($space->{id})->{state}, 'scheduled', 'nothing has happened');
 
+# a browser that knows a password sends it, be it wanted or not
+{
+    my $space = $s->create;
+    is($s->http('PUT', "/spaces/$space->{id}/ingest?token=$space->{token}",
+                { Authorization => 'Basic YW5hOnNlY3JldA==' }, $plain)->code,
+       200, 'a token in the address, a password beside it');
+}
+
 subtest 'two sources' => sub {
     my $space = $s->create(record => true);
     my $first = $s->begin_ingest($space);

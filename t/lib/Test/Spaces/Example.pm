@@ -2,18 +2,55 @@ package Test::Spaces::Example;
 
 # Copyright (C) Spaces for nginx contributors
 
-# An example of conf/examples in a folder of its own: all but the port, the
-# module and one more log is its own.
+# An example of conf/examples in a folder of its own: all but the ports,
+# the module and one more log is its own.  {port} is the free one that 8080 became, port(8443)
+# that of another.
 
 use strict;
 use warnings;
 
 use Cwd qw(abs_path);
+use Exporter 'import';
 use File::Basename qw(dirname);
+use Test::More;
 
 use parent 'Test::Spaces';
 
+our @EXPORT_OK = qw(examples keep_promises);
+
 my $top = abs_path(dirname(__FILE__) . '/../../../..');
+
+# the names of all there are
+sub examples {
+    return sort map { /([^\/]+)\.conf$/ } glob "$top/conf/examples/*.conf";
+}
+
+# Starts each and has it do what it promises: { does => sub }, and "before" it
+# is started what it needs, where that is something.
+
+sub keep_promises {
+    my (%promises) = @_;
+    for my $example (sort keys %promises) {
+        my ($does, $before) = @{ $promises{$example} }{qw(does before)};
+        subtest $example => sub {
+            my $s = __PACKAGE__->new(example => $example);
+            $before->($s) if $before;
+            $s->start;
+            $does->($s);
+            $s->stop;
+        };
+    }
+}
+
+sub file { return "$top/conf/examples/$_[1]" }
+
+sub text { return Test::Spaces::slurp($_[0]->file("$_[0]{example}.conf")) }
+
+sub port {
+    my ($self, $port) = @_;
+    return $self->{port} if $port == 8080;
+    return $self->{ports}{$port} //= Test::Spaces::free_port();
+}
 
 sub start {
     my ($self) = @_;
@@ -23,15 +60,13 @@ sub start {
 
 sub conf {
     my ($self) = @_;
-    my $conf = Test::Spaces::slurp("$top/conf/examples/$self->{example}.conf");
+    my $conf = $self->text;
     my $module = $self->module_line;
     $conf =~ s/^load_module .*/$module/m or die 'no load_module';
-    $conf =~ s/listen 127\.0\.0\.1:8080;/listen 127.0.0.1:$self->{port};/
-        or die 'no port';
+    $conf =~ /listen 127\.0\.0\.1:8080\b/ or die 'no port';
+    $conf =~ s/(?<=:)(\d{4})\b/$self->port($1)/ge;
     my $contract = $self->contract_log;
     $conf =~ s/^(    access_log .*)$/$1\n$contract/m or die 'no access_log';
-    $self->{metrics_port} = Test::Spaces::free_port();
-    $conf =~ s/listen 127\.0\.0\.1:9145;/listen 127.0.0.1:$self->{metrics_port};/;
     return $conf;
 }
 
