@@ -12,6 +12,12 @@ export function clock(seconds) {
         : `${Math.floor(s / 60)}:${two(s % 60)}`;
 }
 
+// to the tenth, as one types it: "2:03.5"
+export function exact(seconds) {
+    const tenth = Math.round((seconds || 0) * 10);
+    return clock(tenth / 10) + (tenth % 10 ? `.${tenth % 10}` : '');
+}
+
 // "1:02:03", "2:03", "83" or "1h2m3s", as a link may have it; or null
 export function parseClock(text) {
     const units = /^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?$/.exec(text);
@@ -26,13 +32,15 @@ export function parseClock(text) {
 }
 
 // for screen readers, which say "1:02" as a time of day
-export function spoken(seconds) {
-    const s = Math.max(0, Math.floor(seconds || 0));
+export function spoken(seconds, digits = 0) {
+    const scale = 10 ** digits;
+    const s = Math.max(0, Math.floor((seconds || 0) * scale + 1e-6) / scale);
     const parts = [[Math.floor(s / 3600), 'hour'],
                    [Math.floor(s / 60) % 60, 'minute'], [s % 60, 'second']];
     return parts.filter(([n], i) => n || (i === 2 && s < 60))
-        .map(([n, unit]) => new Intl.NumberFormat(language(),
-            { style: 'unit', unit, unitDisplay: 'long' }).format(n))
+        .map(([n, unit]) => new Intl.NumberFormat(language(), {
+            style: 'unit', unit, unitDisplay: 'long',
+            maximumFractionDigits: digits }).format(n))
         .join(' ');
 }
 
