@@ -89,8 +89,8 @@ static const char  ngx_http_spaces_embed[] =
     "<title>%V</title>\n"
     "<style>%s</style>\n"
     "<main>\n"
-    "<p class=\"line\"><a href=\"%V\" target=\"_blank\" rel=\"noopener noreferrer\">%V</a>, "
-        "%V</p>\n"
+    "<p class=\"line\"><a href=\"%V\" target=\"_blank\" "
+        "rel=\"noopener noreferrer\">%V</a>, %V</p>\n"
     "<audio controls preload=\"metadata\" src=\"audio\"></audio>\n"
     "</main>\n"
     "</html>\n";

@@ -88,7 +88,7 @@ export class Clip {
             on: { change: ({ target }) => {
                 const at = parseClock(target.value.trim());
                 if (at !== null) {
-                    this.move(name, at);
+                    this.put(name, at);
                     this.look();
                 }
                 this.show();
@@ -125,6 +125,17 @@ export class Clip {
         }
         this.handles[name].focus();
         move(event);
+    }
+
+    // typed: one that passes the other takes it along
+    put(name, at) {
+        const long = this.end - this.start;
+        if (name === 'start' && at >= this.end) {
+            this.end = tenths(within(at + long, 0, this.length));
+        } else if (name === 'end' && at <= this.start) {
+            this.start = tenths(within(at - long, 0, this.length));
+        }
+        this.move(name, at);
     }
 
     move(name, to) {

@@ -2,7 +2,7 @@
 
 // Times and numbers as people write them.
 
-import { language, t } from './strings.js';
+import { locale, t } from './strings.js';
 
 export function clock(seconds) {
     const s = Math.max(0, Math.floor(seconds || 0));
@@ -38,7 +38,7 @@ export function spoken(seconds, digits = 0) {
     const parts = [[Math.floor(s / 3600), 'hour'],
                    [Math.floor(s / 60) % 60, 'minute'], [s % 60, 'second']];
     return parts.filter(([n], i) => n || (i === 2 && s < 60))
-        .map(([n, unit]) => new Intl.NumberFormat(language(), {
+        .map(([n, unit]) => new Intl.NumberFormat(locale(), {
             style: 'unit', unit, unitDisplay: 'long',
             maximumFractionDigits: digits }).format(n))
         .join(' ');
@@ -47,12 +47,12 @@ export function spoken(seconds, digits = 0) {
 export function day(text) {
     const date = new Date(text);
     const sameYear = date.getFullYear() === new Date().getFullYear();
-    return date.toLocaleDateString(language(),
+    return date.toLocaleDateString(locale(),
         { day: 'numeric', month: 'long', year: sameYear ? undefined : 'numeric' });
 }
 
 export function moment(text) {
-    return new Date(text).toLocaleString(language(),
+    return new Date(text).toLocaleString(locale(),
         { weekday: 'short', day: 'numeric', month: 'long',
           hour: 'numeric', minute: '2-digit' });
 }
@@ -63,7 +63,7 @@ export function ago(text) {
                    [60, 'minute']];
     for (const [size, unit] of steps) {
         if (s >= size) {
-            return unit ? new Intl.RelativeTimeFormat(language(),
+            return unit ? new Intl.RelativeTimeFormat(locale(),
                                                       { numeric: 'auto' })
                               .format(-Math.floor(s / size), unit)
                         : day(text);
@@ -74,12 +74,12 @@ export function ago(text) {
 
 export function languageName(code) {
     try {
-        const name = new Intl.DisplayNames(language(), { type: 'language' })
+        const name = new Intl.DisplayNames(locale(), { type: 'language' })
             .of(code);
-        return name[0].toLocaleUpperCase(language()) + name.slice(1);
+        return name[0].toLocaleUpperCase(locale()) + name.slice(1);
     } catch {
         return code;
     }
 }
 
-export const number = (n) => new Intl.NumberFormat(language()).format(n);
+export const number = (n) => new Intl.NumberFormat(locale()).format(n);

@@ -573,6 +573,10 @@ export function language() {
     return chosen;
 }
 
+// that language as the reader's country writes it: for days and times
+export const locale = () => (globalThis.navigator?.languages ?? [])
+    .find((code) => code.toLowerCase().startsWith(language())) ?? language();
+
 export function setLanguage(code) {
     try {
         localStorage.setItem('spaces.language', code);
