@@ -7,6 +7,24 @@
 #include "ngx_http_spaces_page.h"
 
 
+/* how they look; the policy names it by the hash of what is between the tags */
+
+#define NGX_HTTP_SPACES_PAGE_STYLE                                            \
+    "body{max-width:42rem;margin:0 auto;padding:1rem;"                        \
+    "background:#f8f6f1;color:#1c2421;"                                       \
+    "font:1rem/1.5 system-ui,sans-serif;overflow-wrap:anywhere}"              \
+    "h1{margin:0 0 .5rem;font:600 1.8rem/1.2 Georgia,serif}"                  \
+    "p{margin:0 0 .75rem}"                                                    \
+    ".line{overflow:hidden;white-space:nowrap;text-overflow:ellipsis}"        \
+    "a{color:inherit}"                                                        \
+    "audio{display:block;width:100%}"                                         \
+    "@media(prefers-color-scheme:dark)"                                       \
+    "{body{background:#111614;color:#edf1ee}}"
+
+#define NGX_HTTP_SPACES_PAGE_STYLE_HASH                                       \
+    "sha256-P5KL5zSRGxhkm20JqwSkESd9J1AdIa8S8jthuqeUTt8="
+
+
 /* what the pages show, safe in HTML */
 
 typedef struct {
@@ -52,6 +70,7 @@ static const char  ngx_http_spaces_page[] =
     "<meta name=\"twitter:player:height\" content=\"%d\">\n"
     "%V"
     "<title>%V</title>\n"
+    "<style>%s</style>\n"
     "<main>\n"
     "<h1>%V</h1>\n"
     "<p>A recorded Space by %V, %V long</p>\n"
@@ -68,9 +87,10 @@ static const char  ngx_http_spaces_embed[] =
     "<meta name=\"color-scheme\" content=\"light dark\">\n"
     "<meta name=\"robots\" content=\"noindex\">\n"
     "<title>%V</title>\n"
+    "<style>%s</style>\n"
     "<main>\n"
-    "<p><a href=\"%V\" target=\"_blank\" rel=\"noopener noreferrer\">%V</a>, "
-        "%V</p>\n"
+    "<p class=\"line\"><a href=\"%V\" target=\"_blank\" "
+        "rel=\"noopener noreferrer\">%V</a>, %V</p>\n"
     "<audio controls preload=\"metadata\" src=\"audio\"></audio>\n"
     "</main>\n"
     "</html>\n";
@@ -84,6 +104,7 @@ static const char  ngx_http_spaces_problem_page[] =
     "<meta name=\"color-scheme\" content=\"light dark\">\n"
     "<meta name=\"robots\" content=\"noindex\">\n"
     "<title>%V</title>\n"
+    "<style>%s</style>\n"
     "<main>\n"
     "<h1>%V</h1>\n"
     "<p>%V</p>\n"
@@ -104,7 +125,8 @@ ngx_http_spaces_page_send(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    len = sizeof(ngx_http_spaces_page) + 2 * NGX_INT_T_LEN + p->language.len
+    len = sizeof(ngx_http_spaces_page) + sizeof(NGX_HTTP_SPACES_PAGE_STYLE)
+          + 2 * NGX_INT_T_LEN + p->language.len
           + 4 * p->title.len + p->title.len + 4 * p->host.len
           + 4 * p->duration.len + 3 * p->link.len + p->discovery.len
           + p->audio.len;
@@ -120,8 +142,8 @@ ngx_http_spaces_page_send(ngx_http_request_t *r)
                             &p->title, &p->host, &p->duration, &p->link,
                             NGX_HTTP_SPACES_EMBED_WIDTH,
                             NGX_HTTP_SPACES_EMBED_HEIGHT, &p->discovery,
-                            &p->title, &p->title, &p->host, &p->duration,
-                            &p->audio)
+                            &p->title, NGX_HTTP_SPACES_PAGE_STYLE, &p->title,
+                            &p->host, &p->duration, &p->audio)
                - body.data;
 
     return ngx_http_spaces_page_answer(r, NGX_HTTP_OK, &body, "'none'");
@@ -141,7 +163,8 @@ ngx_http_spaces_embed_send(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    len = sizeof(ngx_http_spaces_embed) + p->language.len + 2 * p->title.len
+    len = sizeof(ngx_http_spaces_embed) + sizeof(NGX_HTTP_SPACES_PAGE_STYLE)
+          + p->language.len + 2 * p->title.len
           + p->link.len + p->host.len;
 
     body.data = ngx_pnalloc(r->pool, len);
@@ -150,7 +173,8 @@ ngx_http_spaces_embed_send(ngx_http_request_t *r)
     }
 
     body.len = ngx_snprintf(body.data, len, ngx_http_spaces_embed,
-                            &p->language, &p->title, &p->link, &p->title,
+                            &p->language, &p->title,
+                            NGX_HTTP_SPACES_PAGE_STYLE, &p->link, &p->title,
                             &p->host)
                - body.data;
 
@@ -174,7 +198,8 @@ ngx_http_spaces_page_problem(ngx_http_request_t *r, ngx_uint_t status,
         return NGX_ERROR;
     }
 
-    len = sizeof(ngx_http_spaces_problem_page) + 2 * safe_title.len
+    len = sizeof(ngx_http_spaces_problem_page)
+          + sizeof(NGX_HTTP_SPACES_PAGE_STYLE) + 2 * safe_title.len
           + safe_detail.len;
 
     body.data = ngx_pnalloc(r->pool, len);
@@ -183,7 +208,8 @@ ngx_http_spaces_page_problem(ngx_http_request_t *r, ngx_uint_t status,
     }
 
     body.len = ngx_snprintf(body.data, len, ngx_http_spaces_problem_page,
-                            &safe_title, &safe_title, &safe_detail)
+                            &safe_title, NGX_HTTP_SPACES_PAGE_STYLE,
+                            &safe_title, &safe_detail)
                - body.data;
 
     return ngx_http_spaces_page_answer(r, status, &body, "*");
@@ -297,6 +323,7 @@ ngx_http_spaces_page_answer(ngx_http_request_t *r, ngx_uint_t status,
 
     last = ngx_snprintf(buf, sizeof(buf),
                         "default-src 'none'; media-src 'self'; "
+                        "style-src '" NGX_HTTP_SPACES_PAGE_STYLE_HASH "'; "
                         "base-uri 'none'; form-action 'none'; "
                         "frame-ancestors %s", ancestors);
 

@@ -9,6 +9,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Digest::SHA qw(sha256);
+use MIME::Base64 qw(encode_base64);
 use Mojo::DOM;
 use Mojo::JSON qw(true);
 use Mojo::Util qw(url_escape);
@@ -58,6 +60,10 @@ subtest 'the built-in pages' => sub {
     is($meta->('twitter:player'), "$share->{url}/embed", 'its player');
     is($s->http('GET', "/s/" . $dom->at('audio')->attr('src'))->code, 200,
        'what it plays');
+
+    my $style = encode_base64(sha256($dom->at('style')->content), '');
+    like($res->headers->header('Content-Security-Policy'),
+         qr/style-src 'sha256-\Q$style\E'/, 'the policy knows its style');
 
     my $link = $dom->at('link[type="application/json+oembed"]')->attr('href');
     is($link, $s->url('/oembed?format=json&url=' . url_escape($share->{url})),

@@ -84,6 +84,12 @@ export const api = {
         request('DELETE', path(id, `/speakers/${encodeURIComponent(speaker)}`),
                 { id }),
     tickets: on('POST', '/tickets'),
-    waveform: on('GET', '/replay/waveform'),
+    shares: on('GET', '/shares'),
+    revoke: (id, share) =>
+        request('DELETE', path(id, `/shares/${encodeURIComponent(share)}`),
+                { id }),
+    waveform: (id, span = {}) =>
+        request('GET', `${path(id, '/replay/waveform')}?`
+                       + new URLSearchParams(span), { id }),
     speakers: on('GET', '/replay/speakers'),
 };

@@ -2,34 +2,15 @@
 
 // The form that makes a Space.
 
+import { aboutFields, field } from './about.js';
 import { el, icon } from './dom.js';
-import { languageName } from './format.js';
-import { language, t } from './strings.js';
+import { t } from './strings.js';
 
-const LANGUAGES = ['ar', 'de', 'en', 'es', 'fr', 'hi', 'it', 'ja', 'ko', 'nl',
-                   'pl', 'pt', 'ru', 'tr', 'uk', 'zh'];
 const VISIBILITIES = ['public', 'unlisted', 'ticketed'];
-
-function field(id, label, input, hint) {
-    input.id = id;
-    if (hint) {
-        input.setAttribute('aria-describedby', `${id}-hint`);
-    }
-    return el('div', { class: 'field' }, el('label', { for: id }, label), input,
-              hint && el('p', { class: 'hint', id: `${id}-hint` }, hint));
-}
 
 // "create" gets the fields; what it throws is shown
 export function createForm(create) {
-    const title = el('input', { type: 'text', required: true, maxlength: 200,
-                                autocomplete: 'off' });
-    const topics = el('input', { type: 'text', autocomplete: 'off' });
-    const spoken = el('select', {},
-        el('option', { value: '' }, t('language.none')),
-        LANGUAGES.map((code) => [languageName(code), code])
-            .sort(([a], [b]) => a.localeCompare(b))
-            .map(([name, code]) => el('option', {
-                value: code, selected: code === language() }, name)));
+    const about = aboutFields();
     const when = el('input', { type: 'datetime-local' });
     const record = el('input', { type: 'checkbox', role: 'switch', id: 'record',
                                  'aria-describedby': 'record-hint' });
@@ -53,15 +34,13 @@ export function createForm(create) {
                el('span', { class: 'hint' }, t(`visibility.${name}.text`))))));
 
     const form = el('form', { class: 'panel create', on: { submit: send } },
-        field('title', t('create.title'), title),
+        about.title,
         el('div', { class: 'switch' }, record,
            el('div', {}, el('label', { for: 'record' }, t('create.record')),
               el('p', { class: 'hint', id: 'record-hint' },
                  t('create.record.text')))),
-        visibility, tickets,
-        field('topics', t('topics'), topics, t('create.topics.text')),
-        el('div', { class: 'pair' },
-           field('spoken', t('create.language'), spoken),
+        visibility, tickets, about.topics,
+        el('div', { class: 'pair' }, about.language,
            field('when', t('create.when'), when, t('create.when.text'))),
         trouble, el('div', { class: 'actions' }, submit));
 
@@ -70,14 +49,10 @@ export function createForm(create) {
         submit.disabled = true;
         trouble.hidden = true;
         const kind = new FormData(form).get('visibility');
-        const fields = {
-            title: title.value.trim(), record: record.checked, visibility: kind,
-            topics: [...new Set(topics.value.split(',')
-                .map((topic) => topic.trim().replace(/^#/, ''))
-                .filter(Boolean))],
-        };
-        if (spoken.value) {
-            fields.language = spoken.value;
+        const { language, ...fields } = about.read();
+        Object.assign(fields, { record: record.checked, visibility: kind });
+        if (language) {
+            fields.language = language;
         }
         if (when.value) {
             fields.scheduled_at = new Date(when.value).toISOString()

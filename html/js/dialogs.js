@@ -40,6 +40,29 @@ export function confirm({ title, text, yes, danger }) {
     });
 }
 
+// some fields; what "action" gives when they are sent, null if they are not
+export function ask({ title, content, yes, action }) {
+    return new Promise((resolve) => {
+        let answer = null;
+        const trouble = el('p', { class: 'trouble', role: 'alert',
+                                  hidden: true });
+        const dialog = open(title, el('form', { on: { submit: async (event) => {
+            event.preventDefault();
+            try {
+                answer = await action();
+                dialog.close();
+            } catch (problem) {
+                trouble.textContent = problem.message;
+                trouble.hidden = false;
+            }
+        } } }, ...content, trouble, el('div', { class: 'actions' },
+            el('button', { type: 'submit', class: 'button primary' },
+               el('span', {}, yes)),
+            button({ label: t('cancel'), click: () => dialog.close() }))));
+        dialog.addEventListener('close', () => resolve(answer));
+    });
+}
+
 // a link to take away, in full view
 export function linkField(label, url, hint) {
     const id = `field-${++count}`;

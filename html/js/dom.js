@@ -2,6 +2,8 @@
 
 // Elements. Text goes in as text: nothing here, or in any page, parses HTML.
 
+import { icons } from './config.js';
+
 const SVG = 'http://www.w3.org/2000/svg';
 
 export const $ = (selector, root = document) => root.querySelector(selector);
@@ -30,7 +32,7 @@ export function icon(name) {
     const use = document.createElementNS(SVG, 'use');
     svg.setAttribute('class', 'icon');
     svg.setAttribute('aria-hidden', 'true');
-    use.setAttribute('href', `icons.svg#${name}`);
+    use.setAttribute('href', `${icons}#${name}`);
     svg.append(use);
     return svg;
 }
@@ -47,7 +49,7 @@ export function button({ label, name, hidden, kind = '', click, ...more }) {
 // another icon and other words on such a button; the element stays focused
 export function relabel(element, { label, name }) {
     if (name) {
-        element.querySelector('use').setAttribute('href', `icons.svg#${name}`);
+        element.querySelector('use').setAttribute('href', `${icons}#${name}`);
     }
     const words = element.querySelector('span');
     if (words) {

@@ -95,16 +95,21 @@ class Recorded {
 const CONTAINERS = [['audio/ogg;codecs=opus', 'spaces.ogg.v1'],
                     ['audio/webm;codecs=opus', 'spaces.webm.v1']];
 
+export async function canSendPackets() {
+    if (typeof AudioEncoder !== 'function' || !window.AudioWorkletNode) {
+        return false;
+    }
+    const { supported } = await AudioEncoder.isConfigSupported({
+        codec: 'opus', sampleRate: 48000, numberOfChannels: 1,
+        bitrate: BITRATE,
+    }).catch(() => ({ supported: false }));
+    return supported;
+}
+
 // what this browser can do best; null if it can send no Opus at all
 export async function chooseEncoder() {
-    if (typeof AudioEncoder === 'function' && window.AudioWorkletNode) {
-        const { supported } = await AudioEncoder.isConfigSupported({
-            codec: 'opus', sampleRate: 48000, numberOfChannels: 1,
-            bitrate: BITRATE,
-        }).catch(() => ({}));
-        if (supported) {
-            return (microphone, send) => new Packets(microphone, send);
-        }
+    if (await canSendPackets()) {
+        return (microphone, send) => new Packets(microphone, send);
     }
     const found = window.MediaRecorder && CONTAINERS.find(
         ([type]) => MediaRecorder.isTypeSupported(type));

@@ -2,7 +2,7 @@
 
 // Times and numbers as people write them.
 
-import { language, t } from './strings.js';
+import { locale, t } from './strings.js';
 
 export function clock(seconds) {
     const s = Math.max(0, Math.floor(seconds || 0));
@@ -10,6 +10,12 @@ export function clock(seconds) {
     return s >= 3600
         ? `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`
         : `${Math.floor(s / 60)}:${two(s % 60)}`;
+}
+
+// to the tenth, as one types it: "2:03.5"
+export function exact(seconds) {
+    const tenth = Math.round((seconds || 0) * 10);
+    return clock(tenth / 10) + (tenth % 10 ? `.${tenth % 10}` : '');
 }
 
 // "1:02:03", "2:03", "83" or "1h2m3s", as a link may have it; or null
@@ -26,25 +32,27 @@ export function parseClock(text) {
 }
 
 // for screen readers, which say "1:02" as a time of day
-export function spoken(seconds) {
-    const s = Math.max(0, Math.floor(seconds || 0));
+export function spoken(seconds, digits = 0) {
+    const scale = 10 ** digits;
+    const s = Math.max(0, Math.floor((seconds || 0) * scale + 1e-6) / scale);
     const parts = [[Math.floor(s / 3600), 'hour'],
                    [Math.floor(s / 60) % 60, 'minute'], [s % 60, 'second']];
     return parts.filter(([n], i) => n || (i === 2 && s < 60))
-        .map(([n, unit]) => new Intl.NumberFormat(language(),
-            { style: 'unit', unit, unitDisplay: 'long' }).format(n))
+        .map(([n, unit]) => new Intl.NumberFormat(locale(), {
+            style: 'unit', unit, unitDisplay: 'long',
+            maximumFractionDigits: digits }).format(n))
         .join(' ');
 }
 
 export function day(text) {
     const date = new Date(text);
     const sameYear = date.getFullYear() === new Date().getFullYear();
-    return date.toLocaleDateString(language(),
+    return date.toLocaleDateString(locale(),
         { day: 'numeric', month: 'long', year: sameYear ? undefined : 'numeric' });
 }
 
 export function moment(text) {
-    return new Date(text).toLocaleString(language(),
+    return new Date(text).toLocaleString(locale(),
         { weekday: 'short', day: 'numeric', month: 'long',
           hour: 'numeric', minute: '2-digit' });
 }
@@ -55,7 +63,7 @@ export function ago(text) {
                    [60, 'minute']];
     for (const [size, unit] of steps) {
         if (s >= size) {
-            return unit ? new Intl.RelativeTimeFormat(language(),
+            return unit ? new Intl.RelativeTimeFormat(locale(),
                                                       { numeric: 'auto' })
                               .format(-Math.floor(s / size), unit)
                         : day(text);
@@ -66,12 +74,12 @@ export function ago(text) {
 
 export function languageName(code) {
     try {
-        const name = new Intl.DisplayNames(language(), { type: 'language' })
+        const name = new Intl.DisplayNames(locale(), { type: 'language' })
             .of(code);
-        return name[0].toLocaleUpperCase(language()) + name.slice(1);
+        return name[0].toLocaleUpperCase(locale()) + name.slice(1);
     } catch {
         return code;
     }
 }
 
-export const number = (n) => new Intl.NumberFormat(language()).format(n);
+export const number = (n) => new Intl.NumberFormat(locale()).format(n);

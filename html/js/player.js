@@ -6,6 +6,7 @@
 import { path, withToken } from './api.js';
 import { announce, button, el, relabel } from './dom.js';
 import { clock } from './format.js';
+import { Lanes } from './lanes.js';
 import { memory } from './session.js';
 import { t } from './strings.js';
 import { SeekBar } from './waveform.js';
@@ -16,9 +17,12 @@ const STEP = 15;
 let playing = null;
 
 export class Player {
-    constructor({ space, at = null, keysOf = null }) {
+    // "at" is where to begin; "key" what the position is kept by; "keysOf"
+    // where keys are listened to; "who" shows who spoke when
+    constructor({ space, at = null, key = space.id, keysOf = null,
+                  who = false }) {
         this.space = space;
-        this.key = `at.${space.id}`;
+        this.key = `at.${key}`;
         this.length = space.duration || 0;
         this.start = at ?? Number(memory.get(this.key) ?? 0);
         this.abort = new AbortController();
@@ -28,11 +32,16 @@ export class Player {
             src: withToken(path(space.id, '/replay'), space.id),
         });
         this.seekBar = new SeekBar({ seek: (s) => this.seek(s) });
+        this.lanes = who ? new Lanes({
+            at: () => this.at,
+            seek: (s) => { this.seek(s); this.play(); },
+        }) : null;
         this.element = el('div', { class: 'player', role: 'group',
                                    'aria-label': t('player.of', space) },
                           this.audio, this.seekBar.element, this.controls(),
                           this.trouble = el('p', { class: 'trouble',
-                                                   role: 'alert', hidden: true }));
+                                                   role: 'alert', hidden: true }),
+                          this.lanes?.element ?? '');
         this.listen();
         this.keys(keysOf ?? this.element);
         this.show();
@@ -62,8 +71,8 @@ export class Player {
 
     listen() {
         const { audio } = this;
-        const on = (event, handler) => audio.addEventListener(
-            event, handler, { signal: this.abort.signal });
+        const on = (event, handler, more) => audio.addEventListener(
+            event, handler, { signal: this.abort.signal, ...more });
 
         on('loadedmetadata', () => {
             if (Number.isFinite(audio.duration) && audio.duration > 0) {
@@ -75,8 +84,12 @@ export class Player {
             this.start = 0;
             this.setSpeed(Number(memory.get('speed')) || 1);
             this.trouble.hidden = true;
+            this.lanes?.load(this.space.id, this.length);
             this.show();
-        });
+        }, { once: true });
+        for (const event of ['ratechange', 'seeked']) {
+            on(event, () => this.position());
+        }
         on('timeupdate', () => {
             this.show();
             if (Math.abs(audio.currentTime - (this.saved ?? -9)) > 5) {
@@ -111,6 +124,7 @@ export class Player {
             j: () => this.skip(-STEP), l: () => this.skip(STEP),
             ArrowLeft: () => this.skip(-STEP), ArrowRight: () => this.skip(STEP),
             Home: () => this.seek(0), End: () => this.seek(this.length),
+            n: () => this.lanes?.next(),
             '<': () => this.faster(-1), '>': () => this.faster(1),
         };
         root.addEventListener('keydown', (event) => {
@@ -137,6 +151,7 @@ export class Player {
         if (!session) {
             return;
         }
+        this.position();
         session.metadata = new MediaMetadata({
             title: this.space.title, artist: this.space.host,
         });
@@ -152,6 +167,16 @@ export class Player {
             } catch {
                 // this browser has no such key
             }
+        }
+    }
+
+    // where a lock screen or a keyboard's display shows it to be
+    position() {
+        if (playing === this && this.length > 0) {
+            navigator.mediaSession?.setPositionState?.({
+                duration: this.length, playbackRate: this.audio.playbackRate,
+                position: Math.min(this.at, this.length),
+            });
         }
     }
 
@@ -208,6 +233,7 @@ export class Player {
 
     show() {
         this.seekBar.update(this.at, this.length);
+        this.lanes?.update(this.at);
         this.times.textContent = `${clock(this.at)} / ${clock(this.length)}`;
     }
 

@@ -42,8 +42,15 @@ export function keepToken(id, token) {
     sessionStorage.setItem(`spaces.token.${id}`, token);
 }
 
+// one that is good for this page alone, and comes before those that are kept
+const held = new Map();
+
+export function holdToken(id, token) {
+    held.set(id, token);
+}
+
 export function tokenOf(id) {
-    return sessionStorage.getItem(`spaces.token.${id}`);
+    return held.get(id) ?? sessionStorage.getItem(`spaces.token.${id}`);
 }
 
 export function dropToken(id) {

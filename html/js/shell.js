@@ -1,42 +1,71 @@
 // Copyright (C) Spaces for nginx contributors
 
-// What every page has around it: words in the reader's language, who is
-// calling, and whether there is a network.
+// What every page has around its <main>: where one can go, words in the
+// reader's language, who is calling, and whether there is a network.
 
+import { pages } from './config.js';
 import { login } from './dialogs.js';
-import { $, avatar, el } from './dom.js';
+import { avatar, el, icon } from './dom.js';
 import { me } from './session.js';
 import { language, languages, localize, setLanguage, t } from './strings.js';
 
-export function shell() {
+// "here" is the page among those of the header, if it is one
+export function shell(here) {
     localize(document);
-    who();
-    document.addEventListener('login', who);
-    languageChoice();
-
-    const offline = $('#offline');
-    const online = () => { offline.hidden = navigator.onLine; };
-    addEventListener('online', online);
-    addEventListener('offline', online);
-    online();
+    document.body.prepend(
+        el('a', { class: 'skip', href: '#main' }, t('skip')),
+        header(here), offline());
+    document.body.append(footer(),
+        el('div', { id: 'announcer', class: 'unseen', 'aria-live': 'polite' }));
 }
 
-function who() {
+function header(here) {
+    const link = (name) => el('a', {
+        href: pages[name](), 'aria-current': name === here ? 'page' : null,
+    }, t(`nav.${name}`));
+    const who = el('div', { id: 'who' });
+    const show = () => who.replaceChildren(caller());
+    document.addEventListener('login', show);
+    show();
+    return el('header', { class: 'site' }, el('div', { class: 'wide' },
+        el('a', { class: 'brand', href: pages.timeline() },
+           icon('brand'), el('span', {}, t('brand'))),
+        el('nav', { 'aria-label': t('brand') },
+           link('timeline'), link('studio')),
+        who));
+}
+
+function caller() {
     const name = me();
-    $('#who').replaceChildren(el('button', {
+    return el('button', {
         type: 'button', class: 'button quiet who', on: { click: login },
         'aria-label': name ? t('login.as', { name }) : null,
     }, name ? [avatar(name, 'small'), el('span', { class: 'who-name' }, name)]
-            : t('login.title')));
+            : t('login.title'));
 }
 
-function languageChoice() {
-    $('#languages').replaceChildren(...Object.entries(languages).map(
-        ([code, name]) => el('button', {
-            type: 'button', class: 'text-button', lang: code,
-            'aria-pressed': String(code === language()),
-            on: { click: () => { setLanguage(code); location.reload(); } },
-        }, name)));
+function offline() {
+    const banner = el('p', { class: 'banner', role: 'status' });
+    const show = () => {
+        banner.textContent = navigator.onLine ? '' : t('offline');
+        banner.hidden = navigator.onLine;
+    };
+    addEventListener('online', show);
+    addEventListener('offline', show);
+    show();
+    return banner;
+}
+
+function footer() {
+    return el('footer', { class: 'site' }, el('div', { class: 'wide' },
+        el('p', {}, t('footer')),
+        el('div', { id: 'languages', role: 'group',
+                    'aria-label': t('languages') },
+           Object.entries(languages).map(([code, name]) => el('button', {
+               type: 'button', class: 'text-button', lang: code,
+               'aria-pressed': String(code === language()),
+               on: { click: () => { setLanguage(code); location.reload(); } },
+           }, name)))));
 }
 
 // a state of the page instead of its content: empty, gone, broken

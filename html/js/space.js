@@ -2,23 +2,25 @@
 
 // A Space: to wait for, to listen to live, to replay.
 
+import { editAbout } from './about.js';
 import { api, path, withToken } from './api.js';
+import { Clip } from './clip.js';
 import { pages } from './config.js';
 import { confirm } from './dialogs.js';
 import { $, announce, avatar, button, el, icon, relabel } from './dom.js';
 import { follow } from './events.js';
 import { clock, day, languageName, moment, number, parseClock }
     from './format.js';
+import { Links } from './links.js';
 import { Live } from './live.js';
 import { RecordingMark, stateMark } from './marks.js';
 import { meter } from './meter.js';
 import { Player } from './player.js';
 import { Room } from './room.js';
 import { fragment, keepToken, me, takeToken } from './session.js';
-import { shareRecording, shareSpace } from './share.js';
+import { shareRecording, shareSpace, showLink } from './share.js';
 import { notice, shell } from './shell.js';
 import { t } from './strings.js';
-import { lanes } from './waveform.js';
 
 shell();
 
@@ -28,6 +30,7 @@ const mark = new RecordingMark($('#recording'));
 
 let space = null;
 let view = null;                         // what is open: { close }
+let links = null;                        // for the host
 let unfollow = null;
 
 takeToken(id);
@@ -45,6 +48,24 @@ async function load() {
 // the frame that is the same before, during and after
 
 function show() {
+    head();
+    view?.close();
+    links?.close();
+    view = (space.state === 'ended' ? ended
+            : space.state === 'live' ? live : waiting)();
+    main.replaceChildren(view.element);
+    links = isHost() && (space.recording === 'available'
+                         || (space.visibility === 'unlisted'
+                             && space.state !== 'ended'))
+        ? new Links(space, complain) : null;
+    if (links) {
+        main.append(links.element);
+    }
+}
+
+const isHost = () => space.host === me();
+
+function head() {
     document.title = `${space.title} · ${t('brand')}`;
     $('#state').replaceChildren(stateMark(space));
     mark.show(space);
@@ -65,21 +86,26 @@ function show() {
             ? el('ul', { class: 'topics', 'aria-label': t('topics') },
                  space.topics.map((topic) => el('li', {}, el('a', {
                      class: 'topic',
-                     href: `./?topic=${encodeURIComponent(topic)}`,
+                     href: pages.timeline(topic),
                  }, topic))))
-            : '');
+            : '',
+        isHost() ? button({ label: t('about.edit'), name: 'edit', kind: 'small',
+                            click: edit }) : '');
+}
 
-    view?.close();
-    view = (space.state === 'ended' ? ended
-            : space.state === 'live' ? live : waiting)();
-    if (view.element) {
-        main.replaceChildren(view.element);
+async function edit() {
+    const changed = await editAbout(space);
+    if (changed) {
+        space = changed;
+        head();
+        $('#about button').focus();
     }
 }
 
 function broken(problem) {
     view?.close();
-    view = null;
+    links?.close();
+    view = links = null;
     const ticket = problem.status === 403;
     main.replaceChildren(notice({
         kind: 'bad',
@@ -89,7 +115,7 @@ function broken(problem) {
         text: problem.message,
         action: ticket ? ticketForm() : problem.status === 404
                 || problem.status === 410
-            ? el('a', { class: 'button', href: pages.timeline },
+            ? el('a', { class: 'button', href: pages.timeline() },
                  el('span', {}, t('timeline.back')))
             : button({ label: t('again'), kind: 'primary', click: load }),
     }));
@@ -131,11 +157,11 @@ function waiting() {
     };
 }
 
-const hostLink = () => space.host === me()
+const hostLink = () => isHost()
     && el('a', { class: 'button', href: pages.studio(id) }, icon('mic'),
           el('span', {}, t('studio.open')));
 
-const invite = () => (space.visibility === 'public' || space.host === me())
+const invite = () => (space.visibility === 'public' || isHost())
     && button({ label: t('share'), name: 'share',
                 click: () => shareSpace(space).catch(complain) });
 
@@ -256,40 +282,60 @@ function ended() {
             title: t(gone[space.recording] ?? 'space.over'),
             text: t(gone[space.recording] ? `${gone[space.recording]}.text`
                                           : 'space.over.text'),
-            action: el('a', { class: 'button', href: pages.timeline },
+            action: el('a', { class: 'button', href: pages.timeline() },
                        el('span', {}, t('timeline.back'))),
         }) };
     }
 
-    const wanted = parseClock(fragment().get('t') ?? '');
-    const player = new Player({ space, at: wanted, keysOf: document });
+    const wanted = () => parseClock(fragment().get('t') ?? '');
+    const player = new Player({ space, at: wanted(), keysOf: document,
+                                who: true });
     player.element.addEventListener('gone', ({ detail }) => {
         if (detail !== 200 && detail !== 0) {
             load();
         }
     });
     const jump = () => {
-        const at = parseClock(fragment().get('t') ?? '');
-        if (at !== null) {
-            player.seek(at);
+        if (wanted() !== null) {
+            player.seek(wanted());
         }
     };
     addEventListener('hashchange', jump);
 
-    const host = space.host === me();
+    let clip = null;
+    const place = el('div', { hidden: true });
+    const choose = button({ label: t('clip'), name: 'clip',
+                            'aria-expanded': 'false', click: toggleClip });
+    player.audio.addEventListener('play', () => clip?.audio.pause());
+
+    function toggleClip() {
+        if (clip) {
+            clip.close();
+            clip = null;
+            choose.focus();
+        } else {
+            clip = new Clip({
+                space, length: player.length, at: player.at,
+                share: (span) => showLink(space, span).catch(complain),
+                pause: () => player.audio.pause(), close: toggleClip,
+            });
+            place.replaceChildren(clip.element);
+        }
+        place.hidden = !clip;
+        choose.setAttribute('aria-expanded', String(Boolean(clip)));
+        $('h3', place)?.focus();
+    }
+
+    const shares = isHost() || space.visibility === 'public';
     const actions = el('div', { class: 'actions' },
-        button({ label: t('share'), name: 'share', click: () =>
+        shares && button({ label: t('share'), name: 'share', click: () =>
             shareRecording(space, player.at).catch(complain) }),
-        host && el('a', { class: 'button', download: true, href: withToken(
-                              path(id, '/replay'), id, { download: 1 }) },
-                   icon('download'), el('span', {}, t('download'))),
-        host && button({ label: t('delete'), name: 'trash', kind: 'danger-text',
-                         click: remove }));
-    const place = el('div');
-    lanes(id, space.duration, (s) => {
-        player.seek(s);
-        player.play();
-    }).then((section) => section && place.append(section));
+        shares && choose,
+        isHost() && el('a', { class: 'button', download: true, href: withToken(
+                                  path(id, '/replay'), id, { download: 1 }) },
+                       icon('download'), el('span', {}, t('download'))),
+        isHost() && button({ label: t('delete'), name: 'trash',
+                             kind: 'danger-text', click: remove }));
 
     return {
         element: el('div', { class: 'panel' }, player.element, actions, place,
@@ -299,6 +345,7 @@ function ended() {
                el('summary', {}, t('keys')), el('p', {}, t('keys.text')))),
         close() {
             removeEventListener('hashchange', jump);
+            clip?.close();
             player.close();
         },
     };

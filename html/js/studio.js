@@ -3,6 +3,7 @@
 // The studio: create a Space, try the microphone, go live, end it. Who comes by
 // an invitation finds the same studio without what only a host may do.
 
+import { editAbout } from './about.js';
 import { api } from './api.js';
 import { pages } from './config.js';
 import { confirm, login } from './dialogs.js';
@@ -13,16 +14,15 @@ import { createForm } from './create.js';
 import { RecordingMark, stateMark } from './marks.js';
 import { meter } from './meter.js';
 import { Microphone } from './microphone.js';
-import { canDecode } from './packets.js';
 import { Player } from './player.js';
 import { Room } from './room.js';
 import { keepToken, me, takeToken, tokenOf } from './session.js';
 import { shareRecording, shareSpace, showInvitation } from './share.js';
 import { notice, shell } from './shell.js';
 import { t } from './strings.js';
-import { Talk } from './talk.js';
+import { hears, Talk } from './talk.js';
 
-shell();
+shell('studio');
 
 const main = $('#studio');
 const mark = new RecordingMark($('#recording'));
@@ -32,6 +32,7 @@ let id = new URLSearchParams(location.search).get('id') ?? '';
 let space = null;
 let host = false;
 let view = null;
+let deaf = false;                        // the others can't be heard here
 
 function open(next) {
     view?.close?.();
@@ -48,8 +49,17 @@ function complain(problem) {
 function title() {
     document.title = `${space.title} · ${t('studio')}`;
     $('#state').replaceChildren(stateMark(space));
-    $('#about').replaceChildren(el('h1', {}, space.title));
+    $('#about').replaceChildren(...[
+        el('h1', {}, space.title),
+        host && button({ label: t('about.edit'), name: 'edit', kind: 'small',
+                         click: edit }),
+    ].filter(Boolean));
     mark.show(space);
+}
+
+async function edit() {
+    space = await editAbout(space) ?? space;
+    title();
 }
 
 // which part of the studio it is
@@ -72,6 +82,7 @@ async function begin() {
         return;
     }
     host = space.host === me();
+    deaf = !await hears();
     title();
     if (space.state === 'ended') {
         after();
@@ -191,7 +202,7 @@ function greenRoom() {
                host && button({ label: t('share'), name: 'share',
                                 click: () => shareSpace(space)
                                     .catch(complain) })),
-            waits, !canDecode() && el('p', { class: 'hint' }, t('deaf'))),
+            waits, deaf && el('p', { class: 'hint' }, t('deaf'))),
         close() {
             loud.close();
             clearInterval(timer);
@@ -344,7 +355,7 @@ function onAir() {
         el('div', { class: 'air-head' }, mute,
            el('div', { class: 'air-me' },
               el('span', { class: 'label' }, t('me.level')), mine.element),
-           canDecode() && el('div', { class: 'air-me' },
+           !deaf && el('div', { class: 'air-me' },
               el('span', { class: 'label' }, t('room.level')), theirs.element)),
         el('div', { class: 'air-line' }, health, time),
         el('div', { class: 'room-head' }, el('h2', {}, t('room')), listeners),
@@ -357,7 +368,7 @@ function onAir() {
            button({ label: t('share.listen'), name: 'share',
                     click: () => shareSpace(space)
                         .catch(complain) }),
-           canDecode() && el('span', { class: 'volume' },
+           !deaf && el('span', { class: 'volume' },
               el('label', { for: 'volume' }, t('volume')), volume)));
 
     const timer = setInterval(() => {
@@ -415,7 +426,7 @@ async function reload() {
 function after() {
     title();
     const player = space.recording === 'available'
-        ? new Player({ space, keysOf: document }) : null;
+        ? new Player({ space, keysOf: document, who: true }) : null;
 
     const remove = async () => {
         if (await confirm({ title: t('delete.title'), text: t('delete.text'),
@@ -449,7 +460,7 @@ function after() {
                        text: t(space.recording === 'deleted'
                                ? 'space.gone.text' : 'space.over.text'),
                        action: el('a', { class: 'button primary',
-                                         href: 'studio.html' },
+                                         href: pages.studio() },
                                   el('span', {}, t('studio.another'))) }),
         close: () => player?.close(),
     });

@@ -4,12 +4,22 @@
 // It comes back by itself, into the same recording, until told to stop.
 
 import { path, Problem, socketUrl, withToken } from './api.js';
-import { chooseEncoder } from './encoders.js';
+import { canSendPackets, chooseEncoder } from './encoders.js';
 import { canDecode, PacketPlayer } from './packets.js';
 import { tokenOf } from './session.js';
 
 // who can't send may wait so much, bytes; then the connection is given up
 const STUCK = 65536;
+
+// what a browser sends may be refused so often in a row
+const REFUSED = 3;
+
+// it is not, once it has gone well for so long, ms
+const SETTLED = 5000;
+
+// whether a speaker hears the others here: they come back as they are sent, in
+// packets
+export const hears = async () => canDecode() && await canSendPackets();
 
 export class Talk {
     // handlers: event(name, data), status(text), over(problem or null)
@@ -17,6 +27,7 @@ export class Talk {
         Object.assign(this, { id, microphone, handlers });
         this.wait = 500;
         this.tries = 0;
+        this.refused = 0;
     }
 
     async start() {
@@ -49,6 +60,7 @@ export class Talk {
 
         socket.onopen = async () => {
             opened = true;
+            this.since = Date.now();
             this.wait = 500;
             if (this.context && protocol === 'spaces.opus.v1') {
                 this.player = new PacketPlayer({ context: this.context,
@@ -74,12 +86,12 @@ export class Talk {
         socket.onclose = ({ code }) => {
             if (this.socket === socket) {
                 this.drop();
-                this.closed(code, opened, protocol);
+                this.closed(code, opened);
             }
         };
     }
 
-    async closed(code, opened, protocol) {
+    async closed(code, opened) {
         if (this.stopped) {
             return;
         }
@@ -92,9 +104,9 @@ export class Talk {
         if (!opened || code === 1008) {
             const problem = await this.reason();
             if (problem?.status === 400 || problem?.status === 415) {
-                // let in, but not with what this browser speaks
-                if (protocol === 'spaces.webm.v1') {
-                    this.over(new Problem(400, 'no-webm'));
+                // one is let in, but what was sent is not understood
+                if (++this.refused > REFUSED) {
+                    this.over(new Problem(415, 'not-opus'));
                     return;
                 }
             } else if (problem && problem.status >= 400 && problem.status < 500
@@ -139,6 +151,9 @@ export class Talk {
         if (waiting > STUCK) {
             this.socket.close();
         } else {
+            if (Date.now() - this.since > SETTLED) {
+                this.refused = 0;
+            }
             this.handlers.status(waiting > 4096 ? 'slow' : 'good', waiting);
         }
     }

@@ -2,10 +2,11 @@
 
 // The timeline: what is live, what is to come, what was recorded.
 
+import { languageOptions } from './about.js';
 import { api } from './api.js';
 import { Card } from './card.js';
+import { pages } from './config.js';
 import { $, announce, button, el } from './dom.js';
-import { languageName } from './format.js';
 import { notice, shell } from './shell.js';
 import { t } from './strings.js';
 
@@ -15,10 +16,7 @@ const REFRESH = 15000;
 // for the next look at the list
 const WATCHED = 2;
 
-const LANGUAGES = ['ar', 'de', 'en', 'es', 'fr', 'hi', 'it', 'ja', 'ko', 'nl',
-                   'pl', 'pt', 'ru', 'tr', 'uk', 'zh'];
-
-shell();
+shell('timeline');
 
 const filter = new URLSearchParams(location.search);
 const shown = new Map();                 // id: Card
@@ -35,9 +33,7 @@ const sections = {
 const topic = $('#topic');
 const languageField = $('#language');
 
-languageField.append(...LANGUAGES.map((code) => [languageName(code), code])
-    .sort(([a], [b]) => a.localeCompare(b))
-    .map(([name, code]) => el('option', { value: code }, name)));
+languageField.append(...languageOptions());
 topic.value = filter.get('topic') ?? '';
 languageField.value = filter.get('language') ?? '';
 
@@ -168,7 +164,7 @@ async function load() {
                 : notice({ title: t('timeline.empty'),
                            text: t('timeline.empty.text'),
                            action: el('a', { class: 'button primary',
-                                             href: 'studio.html' },
+                                             href: pages.studio() },
                                       el('span', {}, t('studio.start'))) }));
         }
         announce(t('timeline.shown', { count: shown.size, n: shown.size }));

@@ -3,24 +3,13 @@
 // Other browsers, other windows: without WebCodecs, narrow and wide, dark,
 // without a network, without a mouse.
 
-import { accessible, finish, is, launch, ok, person, until } from './lib.mjs';
+import { accessible, fits, is, ok, person, post, run, until }
+    from './lib.mjs';
 
 const url = process.argv[2];
 
-const without = (context, ...names) => context.addInitScript((gone) => {
-    for (const name of gone) {
-        delete globalThis[name];
-    }
-}, names);
-
-async function create(fields) {
-    const response = await fetch(`${url}/spaces`, {
-        method: 'POST', body: JSON.stringify({ title: 'Ways', ...fields }),
-        headers: { 'Content-Type': 'application/json',
-                   Cookie: 'spaces_user=ana' },
-    });
-    return response.json();
-}
+const create = (fields) =>
+    post(`${url}/spaces`, 'ana', { title: 'Ways', ...fields });
 
 async function goLive(browser, space) {
     const host = await person(browser, url, { name: 'ana' });
@@ -42,8 +31,8 @@ async function end(host) {
 async function listening(browser) {
     const host = await goLive(browser, await create());
     const id = new URL(host.page.url()).searchParams.get('id');
-    const { page, context } = await person(browser, url);
-    await without(context, 'AudioDecoder', 'AudioEncoder');
+    const { page } = await person(browser, url,
+                                  { gone: ['AudioDecoder', 'AudioEncoder'] });
     await page.goto(`${url}/space.html?id=${id}`);
     await page.locator('#recording')
         .getByText('This Space is not being recorded').waitFor();
@@ -63,21 +52,6 @@ async function listening(browser) {
     await host.page.getByText('It was not recorded').waitFor();
     await page.getByText('It was not recorded').waitFor();
     ok(true, 'at the end there is nothing to replay, and that is said');
-}
-
-async function talking(browser) {
-    const space = await create({ record: true });
-    const { page, context } = await person(browser, url, { name: 'ana' });
-    await without(context, 'AudioDecoder', 'AudioEncoder');
-    await page.goto(`${url}/studio.html?id=${space.id}`);
-    await page.getByText('cannot play the others').waitFor();
-    await page.getByRole('button', { name: 'Go live' }).click();
-    const good = page.getByText('The connection is good.');
-    const honest = page.getByText('this server does not take that');
-    await good.or(honest).waitFor();
-    ok(true, 'without AudioEncoder: '
-             + (await good.isVisible() ? 'WebM is taken' : 'WebM is not taken, '
-                                                           + 'and that is said'));
 }
 
 // who has a link to what is in no list
@@ -127,12 +101,9 @@ async function windows(browser) {
                                      ['space.html?id=none', '.notice']]) {
             await page.goto(`${url}/${path}`);
             await page.locator(ready).first().waitFor();
-            const over = await page.evaluate(() =>
-                document.documentElement.scrollWidth - innerWidth);
-            ok(over <= 0, `/${path.slice(0, 10)}: fits ${width}, ${colorScheme}`,
-               `${over} pixels too wide`);
-            await accessible(page, `/${path.slice(0, 10)} at ${width}, `
-                                   + colorScheme);
+            const name = `/${path.slice(0, 10)} at ${width}, ${colorScheme}`;
+            await fits(page, name);
+            await accessible(page, name);
         }
         await context.close();
     }
@@ -207,18 +178,33 @@ async function paging(browser) {
                                && !await more.isVisible()), 'until the last');
 }
 
-const browser = await launch();
-
-try {
-    for (const part of [listening, talking, unlisted, ticketed, windows, keys, offline,
-                        paging]) {
-        try {
-            await part(browser);
-        } catch (error) {
-            ok(false, `${part.name} goes on to its end`, error.stack);
-        }
-    }
-} finally {
-    await browser.close();
+async function french(browser) {
+    const { page, context } = await person(browser, url, { locale: 'fr-FR' });
+    await page.goto(`${url}/`);
+    await page.getByRole('heading', { name: 'À l’écoute' }).waitFor();
+    is(await page.locator('html').getAttribute('lang'), 'fr', 'French');
+    await page.getByRole('button', { name: 'English' }).click();
+    await page.getByRole('heading', { name: 'Listen in' }).waitFor();
+    ok(true, 'and what one chooses');
+    await context.close();
 }
-finish();
+
+// what moves does not, for who asks for that
+
+async function still(browser) {
+    const { page, context } = await person(browser, url, {
+        reducedMotion: 'reduce' });
+    const space = await create({ record: true });
+    await page.goto(`${url}/space.html?id=${space.id}`);
+    const host = await goLive(browser, space);
+    await page.locator('.rec-now .rec-dot').waitFor();
+    is(await page.evaluate(() => document.getAnimations().length), 0,
+       'nothing moves by itself');
+    is(await page.locator('.button').first().evaluate((e) =>
+           getComputedStyle(e).transitionProperty), 'none', 'nor fades');
+    await end(host);
+    await context.close();
+}
+
+await run(listening, unlisted, ticketed, windows, keys, offline, paging, french,
+          still);
