@@ -181,11 +181,7 @@ sanitize: test-packages
 bench: test-packages
 	$(call install-packages,$(BENCH_PACKAGES))
 	@$(MAKE) --no-print-directory $(MODULE)
-	@t/bench/replay
-	@t/bench/room
-	@t/bench/fanout
-	@t/bench/tick
-	@t/bench/reconcile
+	@t/bench/table
 
 # ARGS="--hours 2 --seed 7"
 
