@@ -16,18 +16,6 @@
 #define NGX_HTTP_SPACES_MAX_SECRET    512
 
 
-/* in the order of ngx_http_spaces_role_e */
-
-ngx_str_t  ngx_http_spaces_roles[] = {
-    ngx_string("nobody"),
-    ngx_string("share"),
-    ngx_string("ticket"),
-    ngx_string("speaker"),
-    ngx_string("host"),
-    ngx_null_string
-};
-
-
 static ngx_int_t ngx_http_spaces_find_target(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_secret(ngx_http_request_t *r,
     ngx_str_t *secret);

@@ -11,6 +11,7 @@
 #define _NGX_HTTP_SPACES_LOAD_H_INCLUDED_
 
 
+#include "ngx_http_spaces_request.h"
 #include "ngx_http_spaces_store.h"
 
 
@@ -47,6 +48,16 @@ ngx_int_t ngx_http_spaces_request_transaction(ngx_http_request_t *r,
  */
 ngx_int_t ngx_http_spaces_request_reads(ngx_http_request_t *r,
     ngx_array_t *commands, ngx_http_spaces_reply_pt reply);
+
+/*
+ * Finds a token of the Space by its public id.  The function gets its hash and
+ * what Redis has of it; NULL if there is none, or it has expired.
+ */
+typedef ngx_int_t (*ngx_http_spaces_found_pt)(ngx_http_request_t *r,
+    ngx_str_t *hash, ngx_http_spaces_token_t *token);
+
+ngx_int_t ngx_http_spaces_find_token(ngx_http_request_t *r, ngx_str_t *id,
+    ngx_http_spaces_found_pt found);
 
 
 #endif /* _NGX_HTTP_SPACES_LOAD_H_INCLUDED_ */

@@ -11,26 +11,13 @@
 #define _NGX_HTTP_SPACES_REQUEST_H_INCLUDED_
 
 
-#include "ngx_http_spaces_module.h"
-#include "ngx_http_spaces_redis.h"
-#include "ngx_http_spaces_space.h"
 #include "ngx_http_spaces_places.h"
+#include "ngx_http_spaces_redis.h"
+#include "ngx_http_spaces_token.h"
 
-
-#define NGX_HTTP_SPACES_TOKEN_HASH  64      /* SHA-256 in hexadecimal */
-#define NGX_HTTP_SPACES_TOKEN_ID    20      /* of these; a token's public id */
 
 #define NGX_HTTP_SPACES_MAX_TITLE   200     /* characters, labels likewise */
 #define NGX_HTTP_SPACES_MAX_NAME    64      /* names and topics */
-
-
-typedef enum {
-    NGX_HTTP_SPACES_NOBODY = 0,
-    NGX_HTTP_SPACES_SHARE,
-    NGX_HTTP_SPACES_TICKET,
-    NGX_HTTP_SPACES_SPEAKER,
-    NGX_HTTP_SPACES_HOST
-} ngx_http_spaces_role_e;
 
 
 typedef enum {
@@ -69,25 +56,6 @@ typedef enum {
     NGX_HTTP_SPACES_NO_STORAGE,
     NGX_HTTP_SPACES_NO_SPACE
 } ngx_http_spaces_problem_e;
-
-
-/* a token as Redis holds it; its secret is known to its holder alone */
-
-typedef struct {
-    ngx_str_t                  space;
-    ngx_http_spaces_role_e     kind;
-    ngx_str_t                  label;
-    int64_t                    created_at;   /* ms */
-    int64_t                    expires_at;   /* ms */
-    int64_t                    start;        /* of a share: the clip, ms */
-    int64_t                    end;          /* 0: all of the recording */
-    unsigned                   muted:1;      /* a speaker's */
-    unsigned                   removed:1;
-} ngx_http_spaces_token_t;
-
-
-/* how a role is spelt */
-extern ngx_str_t  ngx_http_spaces_roles[];
 
 
 /*

@@ -23,6 +23,18 @@ typedef struct {
 static void ngx_http_spaces_saving_handler(void *data, redisReply *reply);
 
 
+/* in the order of ngx_http_spaces_role_e */
+
+ngx_str_t  ngx_http_spaces_roles[] = {
+    ngx_string("nobody"),
+    ngx_string("share"),
+    ngx_string("ticket"),
+    ngx_string("speaker"),
+    ngx_string("host"),
+    ngx_null_string
+};
+
+
 void
 ngx_http_spaces_store_changed(ngx_http_spaces_main_conf_t *smcf, ngx_str_t *id)
 {

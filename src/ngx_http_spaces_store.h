@@ -10,7 +10,9 @@
 #define _NGX_HTTP_SPACES_STORE_H_INCLUDED_
 
 
-#include "ngx_http_spaces_request.h"
+#include "ngx_http_spaces_redis.h"
+#include "ngx_http_spaces_token.h"
+#include "ngx_http_spaces_zone.h"
 
 
 /* "ok" is 0 if Redis did not take it: to be tried again */
@@ -60,16 +62,6 @@ ngx_int_t ngx_http_spaces_store_add_audit(ngx_http_spaces_main_conf_t *smcf,
 /* likewise, from the timeline and the due dates, for good: the Space itself */
 ngx_int_t ngx_http_spaces_store_add_removal(ngx_http_spaces_main_conf_t *smcf,
     ngx_array_t *commands, ngx_http_spaces_space_t *space);
-
-/*
- * Finds a token of the Space by its public id.  The function gets its hash and
- * what Redis has of it; NULL if there is none, or it has expired.
- */
-typedef ngx_int_t (*ngx_http_spaces_found_pt)(ngx_http_request_t *r,
-    ngx_str_t *hash, ngx_http_spaces_token_t *token);
-
-ngx_int_t ngx_http_spaces_find_token(ngx_http_request_t *r, ngx_str_t *id,
-    ngx_http_spaces_found_pt found);
 
 /* stores a Space, not on behalf of a request; NGX_ERROR: not even sent */
 ngx_int_t ngx_http_spaces_store_save(ngx_http_spaces_main_conf_t *smcf,

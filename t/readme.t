@@ -51,6 +51,19 @@ spurt("$dir/readme.conf", $block);
 my $out = `@{[ $s->nginx ]} -p $dir/ -c $dir/readme.conf -e $dir/e.log -t 2>&1`;
 is($?, 0, 'nginx takes it') or diag($out);
 
+# the picture of the architecture has every file, and no other
+
+my ($picture) = $readme =~ /^## Architecture\n.*?```\n(.*?)```/ms;
+my %there = map { s/.*?(?:ngx_http_)?spaces_(\w+)\.c$/$1/r => 1 }
+            glob("$top/src/*.c $top/src/media/*.c");
+my ($text) = $readme =~ /^## Architecture\n(.*?)^## /ms;
+my @missing = grep { $picture !~ /\b$_\b/ && $text !~ /`$_`/ }
+              sort keys %there;
+is_deeply(\@missing, [], 'every file is in the picture');
+my @gone = grep { !$there{$_} }
+           $picture =~ /\b([a-z]+_[a-z_]+)\b/g;
+is_deeply(\@gone, [], 'and nothing that is gone');
+
 # every block says by which tests it is run, and they are there; the picture at
 # the top is none
 
