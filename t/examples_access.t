@@ -412,19 +412,16 @@ sub tls {
     my $space = decode_json($out =~ s/.*?\r\n\r\n//sr);
     my $path = "/spaces/$space->{id}";
 
-    # two listeners by one connection, while the host talks in TLS; FFmpeg does
-    # not stay to see its last words arrive, so the end is told apart
+    # two listeners by one connection, while the host talks in TLS; the end of
+    # the body ends the Space, and so the streams
 
     my $dir = $s->{dir};
     my $pid = fork // die "fork: $!";
     if ($pid == 0) {
-        chdir $dir;
-        open STDOUT, '>', 'talk.log';
+        open STDOUT, '>', "$dir/talk.log";
         open STDERR, '>&', \*STDOUT;
-        exec 'sh', '-c', '"$@" && curl -sS --cacert cert.pem -X POST '
-            . "-u 'ana:ana knows' $tls$path/end", 'talk',
-            talk(5, '-ca_file', 'cert.pem', '-method', 'PUT',
-                 "$tls$path/ingest?token=$space->{token}");
+        exec talk(5, '-ca_file', "$dir/cert.pem", '-method', 'PUT',
+                  "$tls$path/ingest?token=$space->{token}");
     }
     push @{ $s->{children} }, $pid;
     ok(until_ok(sub {
