@@ -51,6 +51,24 @@ spurt("$dir/readme.conf", $block);
 my $out = `@{[ $s->nginx ]} -p $dir/ -c $dir/readme.conf -e $dir/e.log -t 2>&1`;
 is($?, 0, 'nginx takes it') or diag($out);
 
+# every block says by which tests it is run, and they are there; the picture at
+# the top is none
+
+my $marked = '';
+for my $line (split /\n/, $readme =~ s/\A.*?^## //msr) {
+    if ($line =~ /^```(\w*)$/ && $marked ne 'open') {
+        my ($language) = $1;
+        my @tests = $marked =~ /(t\/\w+\.t)/g;
+        ok(@tests && !(grep { !-e "$top/$_" } @tests),
+           "a block of '$language', tested by '@tests'");
+        $marked = 'open';
+    } elsif ($line eq '```') {
+        $marked = '';
+    } elsif ($marked ne 'open') {
+        $marked = $line =~ /^<!-- tested by (.*) -->$/ ? $1 : '';
+    }
+}
+
 # every file it links to
 
 ok(-e "$top/$_", "$_ is there") for $readme =~ /\]\(([\w\/.]+)\)/g;
