@@ -22,9 +22,11 @@ use Test::Spaces::WebSocket;
 
 keep_promises(
     login => { does => \&login, before => \&application },
-    basic => { does => \&basic, before => \&users },
-    tls => { does => \&tls, before => \&certificate },
-    tickets => { does => \&tickets },
+    basic => { does => \&basic, before => \&users,
+               answers => qr/: 4(?:01|29)$/ },
+    tls => { does => \&tls, before => \&certificate,
+             answers => qr/: 301$|^PUT .*: 403$|^POST .*: 401$/ },
+    tickets => { does => \&tickets, answers => qr/ickets\/?: 403$/ },
 );
 
 done_testing;
