@@ -25,9 +25,9 @@ use Test::Spaces::WebSocket;
 use Time::HiRes qw(sleep time);
 
 keep_promises(
-    icecast => { does => \&icecast },
+    icecast => { does => \&icecast, answers => qr/^GET .*: 404$/ },
     edge => { does => \&edge },
-    limits => { does => \&limits },
+    limits => { does => \&limits, answers => qr/: 429$/ },
 );
 
 done_testing;
@@ -219,7 +219,7 @@ sub edge {
     my $etag = $res->headers->etag;
     ok(until_ok(sub { $asked->($large->{id}) == 3 }),
        'three slices were fetched');
-    is($res->headers->cache_control, 'public, no-cache',
+    is($res->headers->cache_control, 'public, max-age=0',
        'a browser is to ask again');
 
     # all of this is served within the five seconds, or it is asked whether it

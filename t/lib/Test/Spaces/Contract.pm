@@ -328,10 +328,12 @@ sub kind_of {
     return join "\n", map { "$_: $kind{$_}" } sort keys %kind;
 }
 
-# what nginx has answered, but for the bodies; how many answers that were
+# what nginx has answered, but for the bodies, and for the answers that its
+# configuration makes by itself: "METHOD target: status"; how many answers that
+# were
 
 sub hold_log {
-    my ($log) = @_;
+    my ($log, $own) = @_;
     open my $lines, '<:raw', $log or return 0;
     my $n = 0;
 
@@ -341,6 +343,8 @@ sub hold_log {
         my $answer = eval { from_json($line) } or next;
         next if $no_answer{ 0 + $answer->{status} } || $answer->{method} eq '';
         $n++;
+        next if $own
+            && "$answer->{method} $answer->{target}: $answer->{status}" =~ $own;
 
         my $wrong = $known{ kind_of($answer) } //= [complaints(
             method => $answer->{method}, target => $answer->{target},
