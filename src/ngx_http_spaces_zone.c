@@ -174,6 +174,12 @@ ngx_http_spaces_zone_unlock(ngx_http_spaces_zone_t *zone)
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
+    /* if workers come again, they begin as after a start */
+
+    zone->sh->scanned = 0;
+    zone->sh->recovered = 0;
+    zone->sh->recovery = 0;
+
     for (q = ngx_queue_head(&zone->sh->rooms);
          q != ngx_queue_sentinel(&zone->sh->rooms);
          q = ngx_queue_next(q))
@@ -193,12 +199,6 @@ ngx_http_spaces_zone_unlock(ngx_http_spaces_zone_t *zone)
 
         ngx_http_spaces_room_changed(room);
     }
-
-    /* if workers come again, they begin as after a start */
-
-    zone->sh->scanned = 0;
-    zone->sh->recovered = 0;
-    zone->sh->recovery = 0;
 
     (void) flock(zone->folder, LOCK_UN);
 
