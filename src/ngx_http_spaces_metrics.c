@@ -63,6 +63,24 @@ ngx_http_spaces_metrics_detach(void)
 }
 
 
+ngx_uint_t
+ngx_http_spaces_metrics_attached(void)
+{
+    ngx_uint_t         i;
+    ngx_atomic_uint_t  pid;
+
+    for (i = 0; i < NGX_HTTP_SPACES_METRICS_SLOTS; i++) {
+        pid = ngx_http_spaces_metrics->slots[i].pid;
+
+        if (pid && (kill((ngx_pid_t) pid, 0) == 0 || ngx_errno != NGX_ESRCH)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 uint64_t
 ngx_http_spaces_metrics_clock(void)
 {

@@ -116,6 +116,9 @@ void ngx_http_spaces_metrics_attach(ngx_http_spaces_metrics_t *metrics);
 /* for one that exits */
 void ngx_http_spaces_metrics_detach(void);
 
+/* whether any process is */
+ngx_uint_t ngx_http_spaces_metrics_attached(void);
+
 /* one atomic addition */
 #define ngx_http_spaces_metrics_add(metric, n)                                \
     (void) ngx_atomic_fetch_add(                                              \

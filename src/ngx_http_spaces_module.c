@@ -602,5 +602,13 @@ ngx_http_spaces_exit_process(ngx_cycle_t *cycle)
     ngx_http_spaces_redis_destroy(smcf->redis);
     ngx_http_spaces_cache_destroy(smcf->cache);
     ngx_http_spaces_metrics_detach();
+
+    if (!ngx_http_spaces_metrics_attached()) {
+
+        /* the master may stay, and keep the folder open */
+
+        ngx_http_spaces_zone_unlock(smcf->zone);
+    }
+
     ngx_http_spaces_log_flush();
 }

@@ -169,13 +169,42 @@ ngx_http_spaces_zone_lock(ngx_http_spaces_zone_t *zone)
 void
 ngx_http_spaces_zone_unlock(ngx_http_spaces_zone_t *zone)
 {
+    ngx_queue_t             *q;
+    ngx_http_spaces_room_t  *room;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
     /* if workers come again, they begin as after a start */
 
     zone->sh->scanned = 0;
     zone->sh->recovered = 0;
     zone->sh->recovery = 0;
 
+    for (q = ngx_queue_head(&zone->sh->rooms);
+         q != ngx_queue_sentinel(&zone->sh->rooms);
+         q = ngx_queue_next(q))
+    {
+        room = ngx_queue_data(q, ngx_http_spaces_room_t, queue);
+
+        if (room->state > NGX_HTTP_SPACES_ROOM_ENDING) {
+            continue;
+        }
+
+        if (room->owner && ngx_http_spaces_alive(room->owner)) {
+            goto done;
+        }
+
+        room->moved_on = 1;
+        room->state = NGX_HTTP_SPACES_ROOM_FAILED;
+
+        ngx_http_spaces_room_changed(room);
+    }
+
     (void) flock(zone->folder, LOCK_UN);
+
+done:
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
 }
 
 

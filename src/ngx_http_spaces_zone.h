@@ -270,7 +270,7 @@ ngx_int_t ngx_http_spaces_zone_prepare(ngx_conf_t *cf,
 /* NGX_BUSY while processes with other shared memory have what is live */
 ngx_int_t ngx_http_spaces_zone_lock(ngx_http_spaces_zone_t *zone);
 
-/* lets them have it, when no room of this zone is live */
+/* lets them have it, unless some process owns a room that is live */
 void ngx_http_spaces_zone_unlock(ngx_http_spaces_zone_t *zone);
 
 /* under the zone's lock; NULL if there is none */

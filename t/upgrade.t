@@ -184,6 +184,45 @@ subtest 'a new binary that is sent back' => sub {
     $s->stop;
 };
 
+subtest 'a new binary, and the old one again' => sub {
+    my $s = Test::Spaces->new(daemon => 1, workers => 2,
+                              http => { spaces_reconnect => '60s' })->start;
+    my $space = $s->create(record => true);
+    my $host = host($s, $space);
+    close $host->{socket};
+    ok(until_ok(sub { !@{ $s->space($space->{id})->{speakers} } }),
+       'the host drops');
+
+    my $old = $s->new_binary;
+    my $workers = sub {
+        return scalar grep { $_ != $s->{nginx_pid} } $s->worker_pids($old);
+    };
+    kill 'WINCH', $old;
+    ok(until_ok(sub { !$workers->() }, 60),
+       'the workers of the old one go, it stays');
+    my $socket = come_back($s, $space);
+    ok($socket, 'the host is back, in the new one');
+    close $socket;
+    ok(until_ok(sub { !@{ $s->space($space->{id})->{speakers} } }),
+       'and drops');
+
+    kill 'HUP', $old;
+    ok(until_ok(sub { $workers->() == 2 }), 'the old one is back');
+    ok($s->stop_nginx('QUIT'), 'the new one goes');
+    $s->{nginx_pid} = $old;
+    $socket = come_back($s, $space);
+    ok($socket, 'the host is back, in the old one');
+    print $socket "0\r\n\r\n";
+    like(Test::Spaces::read_all($socket, 30), qr/^HTTP\/1.1 200 .*"ended"/s,
+         'and ends it');
+    my @numbers = numbers($s->replay($space->{id}));
+    is_deeply([@numbers[-200 .. -1]], [(1001 .. 1100) x 2], 'both times');
+    is_deeply([@numbers[0 .. $#numbers - 200]], [1 .. @numbers - 200],
+              'and the beginning');
+    oggz_ok($s->replay($space->{id}), 'in one file');
+    $s->stop;
+};
+
 subtest 'a new binary, and the old one is killed' => sub {
     my $s = Test::Spaces->new(daemon => 1, workers => 2,
                               http => { spaces_reconnect => '30s' },
