@@ -24,6 +24,7 @@ static json_t *ngx_http_spaces_body_get(ngx_http_request_t *r,
 static ngx_int_t ngx_http_spaces_body_wrong(ngx_http_request_t *r,
     ngx_int_t *rc, const char *name, const char *expected);
 static ngx_int_t ngx_http_spaces_parse_time(const char *s, int64_t *ms);
+static ngx_uint_t ngx_http_spaces_has_form(const char *s, const char *form);
 
 
 ngx_int_t
@@ -505,12 +506,12 @@ ngx_http_spaces_parse_time(const char *s, int64_t *ms)
     time_t       t;
     struct tm    tm, check;
 
-    n = 0;
+    /* sscanf() would take signs and blanks for digits */
 
-    if (sscanf(s, "%4d-%2d-%2d%*1[Tt]%2d:%2d:%2d%n", &year, &month, &day,
-               &hour, &minute, &second, &n)
-        != 6
-        || n != 19)
+    if (!ngx_http_spaces_has_form(s, "0000-00-00T00:00:00")
+        || sscanf(s, "%4d-%2d-%2d%*1[Tt]%2d:%2d:%2d%n", &year, &month, &day,
+                  &hour, &minute, &second, &n)
+           != 6)
     {
         return NGX_ERROR;
     }
@@ -531,10 +532,10 @@ ngx_http_spaces_parse_time(const char *s, int64_t *ms)
 
     if (*s == '+' || *s == '-') {
         sign = (*s == '-') ? -1 : 1;
-        n = 0;
 
-        if (sscanf(s + 1, "%2d:%2d%n", &oh, &om, &n) != 2 || n != 5
-            || s[6] != '\0' || oh > 23 || om > 59 || oh < 0 || om < 0)
+        if (!ngx_http_spaces_has_form(s + 1, "00:00")
+            || sscanf(s + 1, "%2d:%2d", &oh, &om) != 2
+            || s[6] != '\0' || oh > 23 || om > 59)
         {
             return NGX_ERROR;
         }
@@ -552,9 +553,7 @@ ngx_http_spaces_parse_time(const char *s, int64_t *ms)
     tm.tm_min = minute;
     tm.tm_sec = ngx_min(second, 59);
 
-    if (year < 1970 || hour > 23 || minute > 59 || second > 60 || hour < 0
-        || minute < 0 || second < 0)
-    {
+    if (year < 1970 || hour > 23 || minute > 59 || second > 60) {
         return NGX_ERROR;
     }
 
@@ -571,6 +570,24 @@ ngx_http_spaces_parse_time(const char *s, int64_t *ms)
     *ms = ((int64_t) t - sign * (oh * 3600 + om * 60)) * 1000;
 
     return *ms > 0 ? NGX_OK : NGX_ERROR;
+}
+
+
+/* whether a text begins as the form, in which 0 is any digit, T either T */
+
+static ngx_uint_t
+ngx_http_spaces_has_form(const char *s, const char *form)
+{
+    for ( /* void */ ; *form; s++, form++) {
+
+        if (*form == '0' ? *s < '0' || *s > '9'
+                         : *s != *form && !(*form == 'T' && *s == 't'))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

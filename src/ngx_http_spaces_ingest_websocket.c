@@ -238,8 +238,11 @@ ngx_http_spaces_ingest_postpone(ngx_http_spaces_ingest_t *ingest, u_char *p,
     n = (uint32_t) len;
 
     ngx_memcpy(ingest->pending + ingest->pending_len, &n, sizeof(uint32_t));
-    ngx_memcpy(ingest->pending + ingest->pending_len + sizeof(uint32_t), p,
-               len);
+
+    if (len) {
+        ngx_memcpy(ingest->pending + ingest->pending_len + sizeof(uint32_t), p,
+                   len);
+    }
 
     ingest->pending_len = size;
 

@@ -373,6 +373,7 @@ spaces_clip_build(spaces_clip_t *clip, spaces_clip_plan_t *plan)
         return SPACES_CLIP_BROKEN;
     }
 
+    clip->source = plan->tail.serial;
     clip->serial = spaces_clip_serial(plan);
     clip->sequence = first->sequence - 2;
     clip->granule = first->begin;
@@ -606,7 +607,11 @@ spaces_clip_locate(const spaces_clip_t *clip, int fd, off_t offset)
 
     while (at <= offset && (n = ogg_sync_pageseek(&sync, &page)) != 0) {
 
-        if (n > 0 && at + n > offset) {
+        /* a packet may hold what looks like a page, of another stream */
+
+        if (n > 0 && at + n > offset
+            && (uint32_t) ogg_page_serialno(&page) == clip->source)
+        {
             found = at;
             break;
         }

@@ -41,6 +41,7 @@ typedef struct {
 
     /* the cutter's own */
 
+    uint32_t   source;          /* serial number of the file */
     uint32_t   serial;
     uint32_t   sequence;        /* pages of the file have numbers that are */
     int64_t    granule;         /* and granules that are higher by this */

@@ -74,6 +74,10 @@ spaces_ogg_reader_feed(spaces_ogg_reader_t *reader, const uint8_t *data,
 {
     char  *buf;
 
+    if (len == 0) {
+        return 0;
+    }
+
     buf = ogg_sync_buffer(&reader->sync, (long) len);
     if (buf == NULL) {
         return -1;

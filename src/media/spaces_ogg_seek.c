@@ -21,11 +21,18 @@
 /* of a page: up to its segment table (RFC 3533, 6) */
 #define SPACES_OGG_SEEK_HEADER  27
 
+/* and where in it the stream's serial number is */
+#define SPACES_OGG_SEEK_SERIAL  14
 
-/* good pages of a part of a file, one after the other */
+
+/*
+ * Good pages of a part of a file, one after the other: those of the stream that
+ * it begins with, for a packet may hold what looks like a page of another.
+ */
 
 typedef struct {
     int              fd;
+    uint32_t         serial;
     off_t            from;      /* not read so far */
     off_t            to;
     off_t            start;     /* of the page that was found */
@@ -35,11 +42,13 @@ typedef struct {
 } spaces_ogg_seek_t;
 
 
+static int spaces_ogg_seek_serial(int fd, uint32_t *serial);
 static int spaces_ogg_seek_page(int fd, off_t from, off_t to,
     spaces_ogg_seek_t *seek);
 static void spaces_ogg_seek_begin(spaces_ogg_seek_t *seek, int fd, off_t from,
     off_t to);
 static int spaces_ogg_seek_next(spaces_ogg_seek_t *seek);
+static int spaces_ogg_seek_read(spaces_ogg_seek_t *seek);
 
 
 int
@@ -50,6 +59,10 @@ spaces_ogg_seek(int fd, off_t size, int64_t granule, off_t *offset,
     off_t              low, high, middle, to;
     spaces_ogg_seek_t  seek;
 
+    if (spaces_ogg_seek_serial(fd, &seek.serial) != 0) {
+        return -1;
+    }
+
     /* pages that end before "low" are too early, that begin at "high" not */
 
     low = 0;
@@ -59,8 +72,8 @@ spaces_ogg_seek(int fd, off_t size, int64_t granule, off_t *offset,
     while (high - low > SPACES_OGG_SEEK_SPAN) {
 
         middle = low + (high - low) / 2;
-        to = size - high > SPACES_OGG_SEEK_SPAN ? high + SPACES_OGG_SEEK_SPAN
-                                                : size;
+        to = high + 2 * SPACES_OGG_SEEK_SPAN;
+        to = to < size ? to : size;
 
         rc = spaces_ogg_seek_page(fd, middle, to, &seek);
 
@@ -104,6 +117,30 @@ spaces_ogg_seek(int fd, off_t size, int64_t granule, off_t *offset,
 }
 
 
+/* of the first page; a file that is shorter has no page that is looked for */
+
+static int
+spaces_ogg_seek_serial(int fd, uint32_t *serial)
+{
+    ssize_t  n;
+    uint8_t  p[4];
+
+    do {
+        n = pread(fd, p, sizeof(p), SPACES_OGG_SEEK_SERIAL);
+    } while (n == -1 && errno == EINTR);
+
+    if (n == -1) {
+        return -1;
+    }
+
+    *serial = (n < (ssize_t) sizeof(p)) ? 0
+              : (uint32_t) p[0] | (uint32_t) p[1] << 8
+                | (uint32_t) p[2] << 16 | (uint32_t) p[3] << 24;
+
+    return 0;
+}
+
+
 /* the first good page at or behind "from"; 1 if there is none up to "to" */
 
 static int
@@ -138,65 +175,90 @@ spaces_ogg_seek_begin(spaces_ogg_seek_t *seek, int fd, off_t from, off_t to)
 static int
 spaces_ogg_seek_next(spaces_ogg_seek_t *seek)
 {
-    long       n;
-    char      *buffer;
-    size_t     want;
-    ssize_t    got;
-    ogg_page   page;
+    int       rc;
+    long      n;
+    ogg_page  page;
 
     seek->start = seek->end;
 
     for ( ;; ) {
         n = ogg_sync_pageseek(&seek->sync, &page);
 
-        if (n > 0) {
+        if (n > 0 && (uint32_t) ogg_page_serialno(&page) == seek->serial) {
             seek->end = seek->start + n;
             seek->granule = ogg_page_granulepos(&page);
             return 0;
         }
 
-        if (n < 0) {
-            seek->start -= n;
+        if (n != 0) {
+            seek->start += n > 0 ? n : -n;
             continue;
         }
 
-        want = SPACES_OGG_SEEK_READ;
+        rc = spaces_ogg_seek_read(seek);
 
-        if ((off_t) want > seek->to - seek->from) {
-            want = seek->to > seek->from ? (size_t) (seek->to - seek->from)
-                                         : 0;
-        }
-
-        if (want == 0) {
-            return 1;
-        }
-
-        buffer = ogg_sync_buffer(&seek->sync, (long) want);
-
-        if (buffer == NULL) {
-            errno = ENOMEM;
+        if (rc < 0) {
             return -1;
         }
 
-        got = pread(seek->fd, buffer, want, seek->from);
-
-        if (got < 0) {
-
-            if (errno == EINTR) {
-                continue;
-            }
-
-            return -1;
+        if (rc == 0) {
+            continue;
         }
 
-        if (got == 0) {
+        if (seek->sync.returned == seek->sync.fill) {
             return 1;
         }
 
-        (void) ogg_sync_wrote(&seek->sync, (long) got);
-        seek->from += got;
+        /* no page: it would be longer than what is there, others may not */
+
+        seek->sync.returned++;
+        seek->sync.headerbytes = 0;
+        seek->sync.bodybytes = 0;
+        seek->start++;
     }
 }
+
+
+/* more of the file; 1 if there is no more */
+
+static int
+spaces_ogg_seek_read(spaces_ogg_seek_t *seek)
+{
+    char     *buffer;
+    size_t    want;
+    ssize_t   got;
+
+    want = SPACES_OGG_SEEK_READ;
+
+    if ((off_t) want > seek->to - seek->from) {
+        want = seek->to > seek->from ? (size_t) (seek->to - seek->from) : 0;
+    }
+
+    if (want == 0) {
+        return 1;
+    }
+
+    buffer = ogg_sync_buffer(&seek->sync, (long) want);
+
+    if (buffer == NULL) {
+        errno = ENOMEM;
+        return -1;
+    }
+
+    do {
+        got = pread(seek->fd, buffer, want, seek->from);
+    } while (got == -1 && errno == EINTR);
+
+    if (got <= 0) {
+        return got == 0 ? 1 : -1;
+    }
+
+    (void) ogg_sync_wrote(&seek->sync, (long) got);
+    seek->from += got;
+
+    return 0;
+}
+
 
 
 size_t

@@ -39,6 +39,32 @@ typedef struct {
 } recording_t;
 
 
+/* packets hold what looks like pages: see pretend() */
+static int  pretending;
+
+
+/*
+ * A whole page of another stream, from a time that never comes; and the header
+ * of one that is longer than anything, whose rest is not there.
+ */
+
+static void
+pretend(uint8_t *out)
+{
+    size_t                len;
+    const uint8_t         data[] = { 0xf8, 0xff, 0xfe };
+
+    static spaces_ogg_writer_t  writer;
+
+    spaces_ogg_writer_init(&writer, SERIAL + 1, 7, INT64_MAX / 2);
+    spaces_ogg_writer_add(&writer, data, sizeof(data), 960);
+    len = spaces_ogg_writer_flush(&writer, 0, out);
+
+    memset(out + len, 255, 27 + 255);
+    memcpy(out + len, "OggS\0", 6);
+}
+
+
 /* packets are told apart by what is in them: when they begin */
 
 static size_t
@@ -48,6 +74,10 @@ packet_at(int64_t granule, int kind, size_t more, uint8_t *out)
 
     out[0] = tocs[kind];
     memcpy(out + 1, &granule, 8);
+
+    if (pretending && more >= 400) {
+        pretend(out + 9);
+    }
 
     return 9 + more;
 }
@@ -301,6 +331,46 @@ test_empty(void **state)
                          SPACES_CLIP_EMPTY);
     }
 
+    (void) fclose(rec.file);
+}
+
+
+/* wherever a packet looks like a page, it is none */
+
+static void
+test_pretence(void **state)
+{
+    int             i;
+    off_t           from;
+    int64_t         start;
+    uint8_t        *all, *part;
+    recording_t     rec;
+    spaces_clip_t   clip;
+
+    pretending = 1;
+    rec = record(40 * RATE, 1, 1260, 0);
+    pretending = 0;
+
+    for (i = 0; i < 200; i++) {
+        start = (int64_t) i * 9973 * 31 % (rec.total - RATE);
+        check_span(&rec, start, start + RATE);
+    }
+
+    assert_int_equal(spaces_clip_open(&clip, rec.fd, RATE, 39 * RATE),
+                     SPACES_CLIP_OK);
+
+    all = read_from(&clip, rec.fd, 0, clip.length);
+
+    for (i = 0; i < 500; i++) {
+        from = (off_t) i * 104729 % clip.length;
+        part = read_from(&clip, rec.fd, from, clip.length);
+        assert_memory_equal(all + from, part,
+                            (size_t) (clip.length - from));
+        free(part);
+    }
+
+    free(all);
+    spaces_clip_free(&clip);
     (void) fclose(rec.file);
 }
 
@@ -629,6 +699,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_spans),
         cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_pretence),
         cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_stable),
         cmocka_unit_test(test_long),

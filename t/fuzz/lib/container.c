@@ -41,6 +41,7 @@ container_read(container_t *container, const uint8_t *data, size_t len,
 
     demuxer = malloc(sizeof(spaces_demuxer_t));
     must(demuxer != NULL && spaces_demuxer_init(demuxer) == 0);
+    must(spaces_demuxer_feed(demuxer, NULL, 0) == 0);
 
     for (at = 0; at < len && container->status == SPACES_READER_AGAIN;
          at += n)

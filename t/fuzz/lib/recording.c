@@ -135,6 +135,7 @@ recording_head(recording_t *recording)
 static int
 recording_page(recording_t *recording, size_t at, size_t len)
 {
+    size_t             n;
     int64_t            lasts;
     const uint8_t     *page;
     recording_page_t  *p;
@@ -159,6 +160,22 @@ recording_page(recording_t *recording, size_t at, size_t len)
 
     recording->ended = (page[5] & SPACES_OGG_EOS) != 0;
     recording->n++;
+
+    /* nobody could tell a page of the same stream in a packet from others */
+
+    for (n = at + 27; n < at + len; n = pages_next(recording->data,
+                                                   recording->len, n))
+    {
+        page = recording->data + n;
+
+        if (recording->len - n >= 27 && memcmp(page, "OggS", 4) == 0
+            && get(page + 14, 4) == recording->serial
+            && recording_is_page(page, spaces_ogg_page_len(page,
+                                                     recording->len - n)))
+        {
+            return 0;
+        }
+    }
 
     return p->granule == p->before + lasts
            || (recording->ended && p->granule > p->before
