@@ -31,6 +31,7 @@ typedef struct {
     int64_t                   samples;    /* of each point */
     size_t                    n;          /* points */
 
+    off_t                     size;       /* of the file */
     ngx_err_t                 err;
     unsigned                  busy:1;
 
@@ -53,6 +54,7 @@ static int ngx_libc_cdecl ngx_http_spaces_wave_cmp(const void *one,
     const void *two);
 static void ngx_http_spaces_wave_done(ngx_event_t *ev);
 static ngx_int_t ngx_http_spaces_wave_answer(ngx_http_spaces_wave_t *wave);
+static ngx_int_t ngx_http_spaces_wave_headers(ngx_http_spaces_wave_t *wave);
 static ngx_int_t ngx_http_spaces_wave_answer_peaks(
     ngx_http_spaces_wave_t *wave);
 static ngx_int_t ngx_http_spaces_wave_answer_speakers(
@@ -234,6 +236,7 @@ ngx_http_spaces_wave_task(void *data, ngx_log_t *log)
 {
     int                      rc;
     ngx_fd_t                 fd;
+    ngx_file_info_t          fi;
     spaces_wave_talk_t      *talk;
     ngx_http_spaces_wave_t  *wave = data;
 
@@ -243,6 +246,14 @@ ngx_http_spaces_wave_task(void *data, ngx_log_t *log)
         wave->err = ngx_errno;
         return;
     }
+
+    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+        wave->err = ngx_errno;
+        (void) ngx_close_file(fd);
+        return;
+    }
+
+    wave->size = ngx_file_size(&fi);
 
     if (wave->kind == ngx_http_spaces_wave_peaks) {
         rc = spaces_wave_peaks(fd, wave->start, wave->samples, wave->peaks,
@@ -331,7 +342,7 @@ ngx_http_spaces_wave_answer(ngx_http_spaces_wave_t *wave)
                                        "it can't be read now");
     }
 
-    if (wave->shared && ngx_http_spaces_header_private(r) != NGX_OK) {
+    if (ngx_http_spaces_wave_headers(wave) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -346,6 +357,42 @@ ngx_http_spaces_wave_answer(ngx_http_spaces_wave_t *wave)
     default:
         return ngx_http_spaces_wave_answer_speakers(wave);
     }
+}
+
+
+/* they are of the recording's bytes, and kept for as long as those */
+
+static ngx_int_t
+ngx_http_spaces_wave_headers(ngx_http_spaces_wave_t *wave)
+{
+    u_char                 *p;
+    ngx_str_t               etag;
+    ngx_http_request_t     *r;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    r = wave->request;
+
+    if (ngx_http_spaces_wave_ends(r, "/replay/speakers")
+        && ngx_http_spaces_header_cstr(r, "Vary", "Accept") != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    p = ngx_pnalloc(r->pool, ctx->id.len + 5 * (2 * sizeof(int64_t) + 1)
+                             + sizeof("\"\""));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    etag.data = p;
+    etag.len = ngx_sprintf(p, "\"%V-%xi-%xO-%xL-%xL-%xL\"", &ctx->id,
+                           (ngx_int_t) wave->kind, wave->size, wave->start,
+                           wave->end, wave->samples)
+               - p;
+
+    return ngx_http_spaces_replay_headers(r, 0, -1, &etag, wave->shared);
 }
 
 
@@ -395,13 +442,18 @@ ngx_http_spaces_wave_answer_peaks(ngx_http_spaces_wave_t *wave)
 static ngx_int_t
 ngx_http_spaces_wave_answer_speakers(ngx_http_spaces_wave_t *wave)
 {
+    char                   *text;
     size_t                  i;
     double                  rate;
-    json_t                 *list, *segments;
-    ngx_str_t               id, name;
+    json_t                 *json, *list, *segments;
+    ngx_str_t               id, name, all, body;
+    ngx_http_request_t     *r;
     spaces_wave_segment_t  *segment;
     spaces_wave_speaker_t  *speaker;
 
+    static ngx_str_t  type = ngx_string("application/json");
+
+    r = wave->request;
     list = json_array();
     rate = SPACES_OPUS_RATE;
 
@@ -432,8 +484,28 @@ ngx_http_spaces_wave_answer_speakers(ngx_http_spaces_wave_t *wave)
                                (double) (segment->end - wave->start) / rate));
     }
 
-    return ngx_http_spaces_answer(wave->request, NGX_HTTP_OK,
-                                  json_pack("{s:o}", "speakers", list));
+    json = json_pack("{s:o}", "speakers", list);
+    text = json ? json_dumps(json, NGX_HTTP_SPACES_JSON) : NULL;
+
+    json_decref(json);
+
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    all.data = (u_char *) text;
+    all.len = ngx_strlen(text);
+
+    body.len = all.len;
+    body.data = ngx_pstrdup(r->pool, &all);
+
+    free(text);
+
+    if (body.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_send(r, NGX_HTTP_OK, &type, &body);
 }
 
 
