@@ -261,26 +261,27 @@ async function clip(browser) {
        'the end stays behind the start');
     await page.getByRole('textbox', { name: 'Start' }).fill('0:13.5');
     await page.getByRole('textbox', { name: 'Start' }).press('Enter');
-    await page.getByRole('textbox', { name: 'End' }).fill('0:16');
+    await page.getByRole('textbox', { name: 'End' }).fill('0:19.5');
     await page.getByRole('textbox', { name: 'End' }).press('Enter');
-    is(`${await value(start)} ${await value(end)}`, '13.5 16', 'typed');
-    await page.getByText('2.5 seconds long').waitFor();
+    is(`${await value(start)} ${await value(end)}`, '13.5 19.5', 'typed');
+    await page.getByText('6 seconds long').waitFor();
     await accessible(page, 'the choice of a clip');
     for (const width of [320, 1440]) {
         await page.setViewportSize({ width, height: 800 });
         await fits(page, `the choice of a clip, ${width}`);
     }
+    const heard = hears(page, 1000);
     await page.getByRole('button', { name: 'Hear the clip' }).click();
-    ok(await hears(page, 1000), 'heard');
+    ok(await heard, 'heard');
     await page.getByRole('button', { name: 'Hear the clip' }).waitFor();
     ok(true, 'to its end');
     await page.getByRole('button', { name: 'Share the clip' }).click();
-    const link = await page.getByLabel('Link to the clip, 0:13.5 to 0:16')
+    const link = await page.getByLabel('Link to the clip, 0:13.5 to 0:19.5')
         .inputValue();
     is(await page.evaluate(() => navigator.clipboard.readText()), link,
        'the link is in the clipboard');
     await page.keyboard.press('Escape');
-    await page.locator('.links').getByText('0:13.5 to 0:16').waitFor();
+    await page.locator('.links').getByText('0:13.5 to 0:19.5').waitFor();
     ok(true, 'and among the links');
     is(trouble.join('\n'), '', 'without an error');
     await context.close();

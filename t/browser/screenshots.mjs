@@ -134,6 +134,8 @@ async function all() {
             await listener.page.getByRole('button', { name: 'Clip' }).click();
             await listener.page.getByRole('textbox', { name: 'Start' })
                 .fill('0:11');
+            await listener.page.getByRole('textbox', { name: 'Start' })
+                .press('Enter');
             await listener.page.getByRole('textbox', { name: 'End' })
                 .fill('0:24.5');
             await listener.page.getByRole('textbox', { name: 'End' })

@@ -54,6 +54,33 @@ async function listening(browser) {
     ok(true, 'at the end there is nothing to replay, and that is said');
 }
 
+// what comes out of this browser is no audio
+
+async function garbled(browser) {
+    const space = await create();
+    const { page, context } = await person(browser, url, {
+        name: 'ana', gone: ['AudioEncoder'] });
+    await context.addInitScript(() => {
+        globalThis.MediaRecorder = class {
+            static isTypeSupported(type) {
+                return type.startsWith('audio/webm');
+            }
+            start() {
+                this.timer = setInterval(() => this.ondataavailable?.({
+                    data: new Blob(['nothing that anybody can hear']) }), 100);
+            }
+            stop() {
+                clearInterval(this.timer);
+            }
+        };
+    });
+    await page.goto(`${url}/studio.html?id=${space.id}`);
+    await page.getByRole('button', { name: 'Go live' }).click();
+    await page.getByText('does not understand what this browser sends').waitFor();
+    ok(true, 'what the server does not understand is given up, and said');
+    await context.close();
+}
+
 // who has a link to what is in no list
 
 const unlisted = (browser) => byLink(browser, 'unlisted',
@@ -205,5 +232,5 @@ async function still(browser) {
     await context.close();
 }
 
-await run(listening, unlisted, ticketed, windows, keys, offline, paging, french,
-          still);
+await run(listening, garbled, unlisted, ticketed, windows, keys, offline,
+          paging, french, still);
