@@ -11,6 +11,7 @@
 
 
 #include "ngx_http_spaces_move.h"
+#include "ngx_http_spaces_request.h"
 
 
 /* "space" is as the move left it; NULL: there was nothing to move */

@@ -31,6 +31,7 @@ typedef struct {
     int64_t                   samples;    /* of each point */
     size_t                    n;          /* points */
 
+    off_t                     size;       /* of the file */
     ngx_err_t                 err;
     unsigned                  busy:1;
 
@@ -53,6 +54,7 @@ static int ngx_libc_cdecl ngx_http_spaces_wave_cmp(const void *one,
     const void *two);
 static void ngx_http_spaces_wave_done(ngx_event_t *ev);
 static ngx_int_t ngx_http_spaces_wave_answer(ngx_http_spaces_wave_t *wave);
+static ngx_int_t ngx_http_spaces_wave_headers(ngx_http_spaces_wave_t *wave);
 static ngx_int_t ngx_http_spaces_wave_answer_peaks(
     ngx_http_spaces_wave_t *wave);
 static ngx_int_t ngx_http_spaces_wave_answer_speakers(
@@ -234,6 +236,7 @@ ngx_http_spaces_wave_task(void *data, ngx_log_t *log)
 {
     int                      rc;
     ngx_fd_t                 fd;
+    ngx_file_info_t          fi;
     spaces_wave_talk_t      *talk;
     ngx_http_spaces_wave_t  *wave = data;
 
@@ -243,6 +246,14 @@ ngx_http_spaces_wave_task(void *data, ngx_log_t *log)
         wave->err = ngx_errno;
         return;
     }
+
+    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+        wave->err = ngx_errno;
+        (void) ngx_close_file(fd);
+        return;
+    }
+
+    wave->size = ngx_file_size(&fi);
 
     if (wave->kind == ngx_http_spaces_wave_peaks) {
         rc = spaces_wave_peaks(fd, wave->start, wave->samples, wave->peaks,
@@ -331,10 +342,7 @@ ngx_http_spaces_wave_answer(ngx_http_spaces_wave_t *wave)
                                        "it can't be read now");
     }
 
-    if (ngx_http_spaces_replay_cacheable(r, wave->shared) != NGX_OK
-        || (ngx_http_spaces_wave_ends(r, "/speakers")
-            && ngx_http_spaces_header_cstr(r, "Vary", "Accept") != NGX_OK))
-    {
+    if (ngx_http_spaces_wave_headers(wave) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -349,6 +357,42 @@ ngx_http_spaces_wave_answer(ngx_http_spaces_wave_t *wave)
     default:
         return ngx_http_spaces_wave_answer_speakers(wave);
     }
+}
+
+
+/* they are of the recording's bytes, and kept for as long as those */
+
+static ngx_int_t
+ngx_http_spaces_wave_headers(ngx_http_spaces_wave_t *wave)
+{
+    u_char                 *p;
+    ngx_str_t               etag;
+    ngx_http_request_t     *r;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    r = wave->request;
+
+    if (ngx_http_spaces_wave_ends(r, "/replay/speakers")
+        && ngx_http_spaces_header_cstr(r, "Vary", "Accept") != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    p = ngx_pnalloc(r->pool, ctx->id.len + 5 * (2 * sizeof(int64_t) + 1)
+                             + sizeof("\"\""));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    etag.data = p;
+    etag.len = ngx_sprintf(p, "\"%V-%xi-%xO-%xL-%xL-%xL\"", &ctx->id,
+                           (ngx_int_t) wave->kind, wave->size, wave->start,
+                           wave->end, wave->samples)
+               - p;
+
+    return ngx_http_spaces_replay_headers(r, 0, -1, &etag, wave->shared);
 }
 
 

@@ -1,5 +1,7 @@
 #!/usr/bin/perl
 
+# Copyright (C) Spaces for nginx contributors
+
 # The pages, in Chromium: t/browser/*.mjs against the example as it is.
 
 use strict;
@@ -19,12 +21,18 @@ my $chromium = $ENV{CHROMIUM} // '/usr/bin/chromium';
 die "no browser: \"make test\" installs what is missing\n"
     if !-x $chromium || !-d "$top/build/browser/node_modules";
 
-# a script that tells in TAP what it has found
-sub script {
+# a script that tells in TAP what it has found; it goes on by itself
+
+sub begin {
     my ($name, @args) = @_;
+    open my $tap, '-|', 'node', "$FindBin::Bin/browser/$name.mjs", @args
+        or die "node: $!";
+    return $tap;
+}
+
+sub told {
+    my ($name, $tap) = @_;
     subtest $name => sub {
-        open my $tap, '-|', 'node', "$FindBin::Bin/browser/$name.mjs", @args
-            or die "node: $!";
         my $plan;
         while (my $line = <$tap>) {
             if (my ($not, $what) = $line =~ /^(not )?ok \d+ - (.*)/) {
@@ -40,14 +48,21 @@ sub script {
     };
 }
 
-script('strings');
+told('strings', begin('strings'));
 
+# side by side: most of the time they wait for what takes its time
+
+my @running;
 for my $name (grep { !/^(?:lib|strings|screenshots)$/ }
               map { /([^\/]+)\.mjs$/ } sort glob "$top/t/browser/*.mjs")
 {
     my $s = Test::Spaces::Example->new(example => 'spaces');
     $s->start;
-    script($name, $s->url);
+    push @running, [$name, begin($name, $s->url), $s];
+}
+for (@running) {
+    my ($name, $tap, $s) = @$_;
+    told($name, $tap);
     $s->stop;
 }
 

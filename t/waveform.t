@@ -79,20 +79,27 @@ for (["$path/speakers.vtt", {}], ["$path/speakers", { Accept => 'text/vtt' }]) {
          'a cue for each');
 }
 
-# they may be kept as the recording may, by who was shown it without a token
-
-my $kept = sub {
-    my ($what, $headers) = @_;
-    return scalar $s->http('GET', "$path/$what", $headers)
-        ->headers->header('Cache-Control');
-};
-for my $what (qw(waveform speakers speakers.vtt)) {
-    like($kept->($what), qr/^public, max-age=2\d{6}$/, "$what: until it expires");
-    is($kept->($what, $s->bearer($space->{token})), 'private, no-store',
-       "$what with a token: not at all");
+# kept for as long as the recording, and not sent twice
+my %etags;
+for my $what ('waveform', 'waveform?points=4', 'waveform?end=4', 'speakers',
+              'speakers.vtt')
+{
+    $res = $s->http('GET', "$path/$what");
+    my $etag = $res->headers->etag;
+    like($etag, qr/^"[^"]+"$/, "$what: a strong ETag");
+    ok(!$etags{$etag}++, 'of its own');
+    like($res->headers->cache_control, qr/^public, max-age=[1-9]\d+$/, 'public');
+    is($s->http('GET', "$path/$what", { 'If-None-Match' => $etag })->code, 304,
+       'not sent again');
 }
-is($s->http('GET', "$path/speakers")->headers->header('Vary'), 'Accept',
-   'one address, two types');
+is($s->http('GET', "$path/speakers", $_)->headers->vary, 'Accept',
+   'by Accept') for {}, { Accept => 'text/vtt' };
+for my $what (qw(waveform speakers speakers.vtt)) {
+    $res = $s->http('GET', "$path/$what", $s->bearer($space->{token}));
+    is($res->headers->cache_control, 'private, no-store',
+       "$what by token: kept by nobody, said once");
+    is($res->headers->header('Referrer-Policy'), 'no-referrer', 'no referrer');
+}
 
 # a link to a clip tells of that alone
 my $share = $s->http('POST', "/spaces/$id/shares", $s->as('ana'),

@@ -91,7 +91,7 @@ export class Clip {
                     this.put(name, at);
                     this.look();
                 }
-                this.show();
+                this.fields[name].value = exact(this[name]);
             } },
         });
     }
@@ -177,7 +177,10 @@ export class Clip {
             this.handles[name].value = this[name];
             this.handles[name].setAttribute('aria-valuetext',
                                             spoken(this[name], 1));
-            this.fields[name].value = exact(this[name]);
+            // what somebody is typing stays
+            if (document.activeElement !== this.fields[name]) {
+                this.fields[name].value = exact(this[name]);
+            }
         }
         this.says.textContent = t('clip.length', { length: spoken(end - start, 1) });
         this.wave.colour(part(start), part(end));

@@ -105,7 +105,7 @@ export class Talk {
             const problem = await this.reason();
             if (problem?.status === 400 || problem?.status === 415) {
                 // one is let in, but what was sent is not understood
-                if (++this.refused > REFUSED) {
+                if (opened && ++this.refused > REFUSED) {
                     this.over(new Problem(415, 'not-opus'));
                     return;
                 }

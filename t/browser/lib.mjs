@@ -2,6 +2,7 @@
 
 // Debian's Chromium with a microphone that beeps, and TAP.
 
+import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 
@@ -12,7 +13,7 @@ const { chromium } = require('playwright-core');
 const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 // only a bound: everything is waited for, nothing is timed
-export const PATIENCE = Number(process.env.PATIENCE ?? 60000);
+export const PATIENCE = Number(process.env.PATIENCE ?? 120000);
 
 let count = 0;
 let failed = 0;
@@ -233,6 +234,15 @@ export async function post(url, name, body) {
                        .toString('latin1') },
     });
     return response.json();
+}
+
+// FFmpeg talks: a source of libavfilter, heard while "when" is true of "t"
+export function send(to, source, seconds, when) {
+    const sender = spawn('ffmpeg', ['-v', 'error', '-nostdin', '-re',
+        '-f', 'lavfi', '-i', source, '-t', String(seconds),
+        '-af', `volume='${when}':eval=frame`, '-c:a', 'libopus', '-f', 'ogg',
+        '-method', 'PUT', to], { stdio: ['ignore', 'ignore', 'inherit'] });
+    return new Promise((resolve) => { sender.on('close', resolve); });
 }
 
 // the parts of a script, each to its end whatever the others do

@@ -4,8 +4,7 @@
 // length: to find one's way in it, to clip it, to give it away, to change what
 // it is called.
 
-import { spawn } from 'node:child_process';
-import { accessible, fits, hears, is, ok, person, post, run, until }
+import { accessible, fits, hears, is, ok, person, post, run, send, until }
     from './lib.mjs';
 
 const url = process.argv[2];
@@ -13,27 +12,20 @@ const LONG = 34;
 
 const get = async (path) => (await fetch(`${url}${path}`)).json();
 
-// sends a tone that is heard in turns: "on" of every 24 s from "at"
-function send(id, token, hz, seconds, on, at) {
-    const turns = `volume='between(mod(t-${at}+24,24),0,${on})':eval=frame`;
-    const sender = spawn('ffmpeg', ['-v', 'error', '-nostdin', '-re', '-f',
-        'lavfi', '-i', `sine=frequency=${hz}:duration=${seconds}`,
-        '-af', turns, '-c:a', 'libopus', '-f', 'ogg', '-method', 'PUT',
-        `${url}/spaces/${id}/ingest?token=${token}`],
-        { stdio: ['ignore', 'ignore', 'inherit'] });
-    return new Promise((resolve) => { sender.on('close', resolve); });
-}
-
 // two who take turns; it is as long as it takes, so others go on meanwhile
 async function record() {
     const space = await post(`${url}/spaces`, 'ana', {
         title: 'Two in turns', record: true, topics: ['turns'] });
     const { token } = await post(`${url}/spaces/${space.id}/speakers`, 'ana',
                                  { name: 'Bea' });
-    const host = send(space.id, space.token, 440, LONG, 9, 0);
+    const talk = (token, hz, seconds, at) =>
+        send(`${url}/spaces/${space.id}/ingest?token=${token}`,
+             `sine=frequency=${hz}`, seconds,
+             `between(mod(t-${at}+24,24),0,9)`);
+    const host = talk(space.token, 440, LONG, 0);
     await until(async () =>
         (await get(`/spaces/${space.id}`)).state === 'live');
-    const guest = send(space.id, token, 1000, LONG - 4, 9, 12);
+    const guest = talk(token, 1000, LONG - 4, 12);
     await Promise.all([host, guest]);
     await post(`${url}/spaces/${space.id}/end`, 'ana', {});
     return get(`/spaces/${space.id}`);
@@ -269,26 +261,27 @@ async function clip(browser) {
        'the end stays behind the start');
     await page.getByRole('textbox', { name: 'Start' }).fill('0:13.5');
     await page.getByRole('textbox', { name: 'Start' }).press('Enter');
-    await page.getByRole('textbox', { name: 'End' }).fill('0:16');
+    await page.getByRole('textbox', { name: 'End' }).fill('0:19.5');
     await page.getByRole('textbox', { name: 'End' }).press('Enter');
-    is(`${await value(start)} ${await value(end)}`, '13.5 16', 'typed');
-    await page.getByText('2.5 seconds long').waitFor();
+    is(`${await value(start)} ${await value(end)}`, '13.5 19.5', 'typed');
+    await page.getByText('6 seconds long').waitFor();
     await accessible(page, 'the choice of a clip');
     for (const width of [320, 1440]) {
         await page.setViewportSize({ width, height: 800 });
         await fits(page, `the choice of a clip, ${width}`);
     }
+    const heard = hears(page, 1000);
     await page.getByRole('button', { name: 'Hear the clip' }).click();
-    ok(await hears(page, 1000), 'heard');
+    ok(await heard, 'heard');
     await page.getByRole('button', { name: 'Hear the clip' }).waitFor();
     ok(true, 'to its end');
     await page.getByRole('button', { name: 'Share the clip' }).click();
-    const link = await page.getByLabel('Link to the clip, 0:13.5 to 0:16')
+    const link = await page.getByLabel('Link to the clip, 0:13.5 to 0:19.5')
         .inputValue();
     is(await page.evaluate(() => navigator.clipboard.readText()), link,
        'the link is in the clipboard');
     await page.keyboard.press('Escape');
-    await page.locator('.links').getByText('0:13.5 to 0:16').waitFor();
+    await page.locator('.links').getByText('0:13.5 to 0:19.5').waitFor();
     ok(true, 'and among the links');
     is(trouble.join('\n'), '', 'without an error');
     await context.close();

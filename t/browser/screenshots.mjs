@@ -4,12 +4,18 @@
 // two that are recorded, one that is live with two speakers, one to come.
 
 import { mkdirSync } from 'node:fs';
-import { launch, person, until } from './lib.mjs';
+import { launch, person, post as postTo, send, until } from './lib.mjs';
 
 const [url, folder] = process.argv.slice(2);
 
+const post = (path, name, body) => postTo(url + path, name, body);
+
 const SIZES = { wide: { width: 1280, height: 860 },
                 narrow: { width: 360, height: 740 } };
+
+const TALK = 'A bridge hums when the wind finds its length. We put an ear to '
+    + 'the rail and waited. First there was nothing, then a note, and after a '
+    + 'while another one, very low, that came from the cables. ';
 
 mkdirSync(folder, { recursive: true });
 
@@ -18,16 +24,6 @@ try {
     await all();
 } finally {
     await browser.close();
-}
-
-async function post(path, user, body) {
-    const response = await fetch(url + path, {
-        method: 'POST', body: JSON.stringify(body),
-        headers: { 'Content-Type': 'application/json',
-                   Cookie: Buffer.from(`spaces_user=${user}`)
-                       .toString('latin1') },
-    });
-    return response.json();
 }
 
 // somebody who is live in a Space
@@ -40,6 +36,24 @@ async function live(name, fields) {
     return { ...space, ...host };
 }
 
+// two who take turns, so that there is something to see in it
+async function conversation(name, guest, fields) {
+    const space = await post('/spaces', name, { record: true, ...fields });
+    const { token } = await post(`/spaces/${space.id}/speakers`, name,
+                                 { name: guest });
+    const talk = (as, voice, seconds, when) =>
+        send(`${url}/spaces/${space.id}/ingest?token=${as}`,
+             `flite=voice=${voice}:text='${TALK.repeat(4)}'`, seconds, when);
+    const host = talk(space.token, 'slt', 48,
+                      'lt(t,11)+between(t,22,27)+gt(t,38)');
+    await until(async () => (await (await fetch(`${url}/spaces/${space.id}`))
+        .json()).state === 'live');
+    await Promise.all([host, talk(token, 'rms', 46,
+                                  'between(t,10,24)+between(t,27,39)')]);
+    await post(`/spaces/${space.id}/end`, name, {});
+    return space;
+}
+
 async function recorded(name, fields) {
     const space = await live(name, { record: true, ...fields });
     await space.page.waitForTimeout(4000);
@@ -50,9 +64,9 @@ async function recorded(name, fields) {
 }
 
 async function all() {
-    const old = await recorded('Claire Dubois', {
-        title: 'Pourquoi les ponts chantent', topics: ['architecture', 'son'],
-        language: 'fr' });
+    const old = await conversation('Claire Dubois', 'Bea Novak', {
+        title: 'Why bridges sing', topics: ['architecture', 'sound'],
+        language: 'en' });
     await recorded('Tomás Rivera', {
         title: 'Field recordings from the night train', language: 'en',
         topics: ['sound', 'travel'] });
@@ -78,9 +92,9 @@ async function all() {
         for (const [size, viewport] of Object.entries(SIZES)) {
             const view = (more) => person(browser, url,
                                           { colorScheme, viewport, ...more });
-            const shot = async (page, name) => {
+            const shot = async (page, name, fullPage = true) => {
                 const file = `${folder}/${name}-${size}-${colorScheme}.png`;
-                await page.screenshot({ path: file, fullPage: true,
+                await page.screenshot({ path: file, fullPage,
                                         animations: 'disabled' });
                 const { scrollWidth, clientWidth } = await page.evaluate(
                     () => document.documentElement);
@@ -108,18 +122,43 @@ async function all() {
             await visitor.context.close();
 
             const listener = await view({ name: 'Claire Dubois' });
-            await drawn(listener.page, old.id);
-            await listener.page.goto(`${url}/space.html?id=${old.id}#t=2`);
-            await listener.page.locator('.lanes').waitFor();
+            await listener.page.goto(`${url}/space.html?id=${old.id}#t=19`);
+            await listener.page.locator('.lanes li').nth(1).waitFor();
+            await listener.page.locator('.seek-wave').waitFor();
             await shot(listener.page, 'player');
             await listener.page.getByRole('button', { name: 'Share' }).click();
-            await listener.page.getByRole('dialog').waitFor();
-            await shot(listener.page, 'share');
+            const link = await listener.page.getByLabel('Link to the recording')
+                .inputValue();
+            await shot(listener.page, 'share', false);
+            await listener.page.keyboard.press('Escape');
+            await listener.page.getByRole('button', { name: 'Clip' }).click();
+            await listener.page.getByRole('textbox', { name: 'Start' })
+                .fill('0:11');
+            await listener.page.getByRole('textbox', { name: 'Start' })
+                .press('Enter');
+            await listener.page.getByRole('textbox', { name: 'End' })
+                .fill('0:24.5');
+            await listener.page.getByRole('textbox', { name: 'End' })
+                .press('Enter');
+            await shot(listener.page, 'clip');
+            await listener.page.getByRole('button', { name: 'Edit' }).click();
+            await shot(listener.page, 'edit', false);
+            await listener.page.goto(link);
+            await listener.page.locator('.lanes li').nth(1).waitFor();
+            await shot(listener.page, 'link');
+            const frame = await view();
+            await frame.page.setViewportSize({ width: 480, height: 140 });
+            await frame.page.goto(`${link}/embed`);
+            await frame.page.waitForLoadState('networkidle');
+            await shot(frame.page, 'embed');
+            await frame.page.goto(`${url}/s/none`);
+            await shot(frame.page, 'nothing-there');
+            await frame.context.close();
             await listener.page.goto(`${url}/studio.html`);
             await listener.page.getByLabel('Title').waitFor();
             await shot(listener.page, 'create');
             await listener.page.locator('#who button').click();
-            await shot(listener.page, 'login');
+            await shot(listener.page, 'login', false);
             await listener.context.close();
 
             const host = await view({ name: 'Jun' });
@@ -138,24 +177,4 @@ async function all() {
             await shot(ana.page, 'studio');
         }
     }
-}
-
-// a recording with more in it than four seconds of beeps
-async function drawn(page, id) {
-    const data = [];
-    for (let i = 0; i < 400; i++) {
-        const peak = Math.round(100 * Math.abs(Math.sin(i / 9) * Math.sin(i / 31))
-                                + 20 * Math.abs(Math.sin(i * 7)));
-        data.push(-peak, peak);
-    }
-    await page.route(`**/spaces/${id}/replay/waveform*`, (route) =>
-        route.fulfill({ json: { version: 2, channels: 1, sample_rate: 48000,
-                                samples_per_pixel: 480, bits: 8, length: 400,
-                                data } }));
-    await page.route(`**/spaces/${id}/replay/speakers*`, (route) =>
-        route.fulfill({ json: { speakers: [
-            { id: 'host', name: 'Claire Dubois',
-              segments: [[0, 1.2], [1.9, 2.6], [3.4, 4]] },
-            { id: 'b', name: 'Bea Novak', segments: [[1.1, 2], [2.6, 3.3]] },
-        ] } }));
 }
