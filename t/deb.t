@@ -119,7 +119,7 @@ my ($block) = $readme =~ /```nginx\n(load_module.*?)```/s;
 my ($http) = $block =~ /^http \{\n(.*)^\}/ms;
 ok($http, 'the README has a configuration');
 
-my $s = Test::Spaces->new(daemon => 1);
+my $s = Test::Spaces->new(daemon => 1, quiet => ['is already loaded']);
 my $dir = $s->{dir};
 $http =~ s/spaces_path\s+\S+;/spaces_path $dir\/spaces;/;
 $http =~ s/spaces_redis\s+\S+;/spaces_redis unix:$dir\/redis.sock;/;
