@@ -30,7 +30,8 @@
 
 /*
  * When no worker has been there that stays, ms, those that leave let go what
- * is live: another nginx follows, by a new binary or at the next start
+ * is live, if another nginx waits for it: a new binary, or a zone of another
+ * size
  */
 #define NGX_HTTP_SPACES_UNATTENDED  2000
 
@@ -267,7 +268,8 @@ ngx_http_spaces_is_unattended(ngx_http_spaces_rooms_t *rooms, int64_t now)
     /* nor when all of them were stopped, and this one is the first to go on */
 
     return rooms->steady > NGX_HTTP_SPACES_STEADY
-           && now >= (int64_t) sh->attended + NGX_HTTP_SPACES_UNATTENDED;
+           && now >= (int64_t) sh->attended + NGX_HTTP_SPACES_UNATTENDED
+           && ngx_http_spaces_zone_is_awaited(rooms->smcf->zone);
 }
 
 

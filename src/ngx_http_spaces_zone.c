@@ -9,6 +9,10 @@
 #include <sys/file.h>
 
 
+/* there while another nginx waits for the lock */
+#define NGX_HTTP_SPACES_AWAITED  "live/.awaited"
+
+
 static ngx_int_t ngx_http_spaces_zone_folder(ngx_http_spaces_zone_t *zone,
     ngx_http_spaces_zone_t *ozone);
 static void ngx_http_spaces_zone_cleanup(void *data);
@@ -159,10 +163,32 @@ ngx_http_spaces_zone_cleanup(void *data)
 ngx_int_t
 ngx_http_spaces_zone_lock(ngx_http_spaces_zone_t *zone)
 {
+    ngx_fd_t  fd;
+
     /* a file system that has no locks is taken to be of one nginx */
 
-    return flock(zone->folder, LOCK_EX|LOCK_NB) == -1
-           && ngx_errno == NGX_EAGAIN ? NGX_BUSY : NGX_OK;
+    if (flock(zone->folder, LOCK_EX|LOCK_NB) == -1 && ngx_errno == NGX_EAGAIN)
+    {
+        fd = openat(zone->folder, NGX_HTTP_SPACES_AWAITED,
+                    O_WRONLY|O_CREAT|O_CLOEXEC, 0600);
+
+        if (fd != NGX_INVALID_FILE) {
+            (void) close(fd);
+        }
+
+        return NGX_BUSY;
+    }
+
+    (void) unlinkat(zone->folder, NGX_HTTP_SPACES_AWAITED, 0);
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_spaces_zone_is_awaited(ngx_http_spaces_zone_t *zone)
+{
+    return faccessat(zone->folder, NGX_HTTP_SPACES_AWAITED, F_OK, 0) == 0;
 }
 
 

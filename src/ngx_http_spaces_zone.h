@@ -267,8 +267,12 @@ ngx_int_t ngx_http_spaces_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 ngx_int_t ngx_http_spaces_zone_prepare(ngx_conf_t *cf,
     ngx_shm_zone_t *shm_zone, ngx_str_t *path);
 
-/* NGX_BUSY while processes with other shared memory have what is live */
+/*
+ * NGX_BUSY while processes with other shared memory have what is live; they
+ * see then that it is awaited.  Blocks: from a thread.
+ */
 ngx_int_t ngx_http_spaces_zone_lock(ngx_http_spaces_zone_t *zone);
+ngx_uint_t ngx_http_spaces_zone_is_awaited(ngx_http_spaces_zone_t *zone);
 
 /* lets them have it, unless some process owns a room that is live */
 void ngx_http_spaces_zone_unlock(ngx_http_spaces_zone_t *zone);

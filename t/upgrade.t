@@ -169,6 +169,30 @@ for my $record (true, false) {
     };
 }
 
+subtest 'nobody follows' => sub {
+    my $s = Test::Spaces->new(workers => 2, shutdown_timeout => '8s',
+                              http => { spaces_reconnect => '30s' })->start;
+    my $space = $s->create(record => true);
+    my $host = host($s, $space);
+    my ($listener) = Test::Spaces::WebSocket->connect($s,
+        "/spaces/$space->{id}/live", 'spaces.ogg.v1');
+    my $began = time;
+    $s->signal('QUIT');
+    ok(until_ok(sub { is_cut($host) }, 60), 'nginx goes');
+    cmp_ok(time - $began, '>', 7.5, 'who is there stays until it has to');
+    ok($listener->closed(60), 'a listener, too');
+    is($listener->{code}, 1012, 'who is to come back');
+    ok($s->stop_nginx('QUIT'), 'it is gone');
+    $s->start_nginx;
+    my $socket = come_back($s, $space);
+    ok($socket, 'the host is back');
+    print $socket "0\r\n\r\n";
+    like(Test::Spaces::read_all($socket, 30), qr/^HTTP\/1.1 200 .*"ended"/s,
+         'and ends it');
+    is_whole($s, $space, $host);
+    $s->stop;
+};
+
 subtest 'a new binary that is sent back' => sub {
     my $s = Test::Spaces->new(daemon => 1, workers => 2)->start;
     my $space = $s->create(record => true);
