@@ -54,7 +54,8 @@ subtest 'the host drops and returns' => sub {
 };
 
 subtest 'audio and the end of a connection come at the same time' => sub {
-    my $s = Test::Spaces->new(workers => 1)->start;
+    my $s = Test::Spaces->new(workers => 1,
+                              http => { spaces_reconnect => '60s' })->start;
     my $space = $s->create(record => true);
     my ($worker) = $s->worker_pids;
 

@@ -47,7 +47,7 @@ sub spaces {
                          json => {})->json;
     like($share->{url}, qr{^http://127\.0\.0\.1:$s->{port}/s/}, 'shared');
     is($s->http('GET', "/s/$share->{token}/audio")->code, 200, 'by link');
-    like($s->http('GET', '/')->body, qr/<title>Spaces</, 'the page');
+    like($s->http('GET', '/')->body, qr/<title>Spaces for nginx</, 'the page');
     unlike(slurp("$s->{dir}/logs/access.log"), qr/\Q$share->{token}\E/,
            'no token in the log');
 }
