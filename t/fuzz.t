@@ -11,7 +11,7 @@ use lib "$FindBin::Bin/lib";
 
 use File::Temp qw(tempdir);
 use Test::More;
-use Test::Spaces::Fuzz qw(targets seeds command in_parallel covered $built);
+use Test::Spaces::Fuzz qw(targets seeds command in_parallel covered);
 
 # lines that the seeds of a target reach, in percent at least
 my %reach = (
