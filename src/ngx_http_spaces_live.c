@@ -454,8 +454,16 @@ ngx_http_spaces_live_http(ngx_http_request_t *r, const char *type,
 
     /* what waits is sent, without filters that keep something for each body */
 
-    rc = filtered ? ngx_http_send_special(r, NGX_HTTP_FLUSH)
-                  : ngx_http_write_filter(r, NULL);
+    if (filtered) {
+        rc = ngx_http_send_special(r, NGX_HTTP_FLUSH);
+
+    } else if (r->out) {
+        rc = ngx_http_write_filter(r, NULL);
+
+    } else {
+        /* HTTP/0.9 has no header */
+        rc = NGX_OK;
+    }
 
     if (rc == NGX_ERROR) {
         json_decref(hello);

@@ -11,7 +11,7 @@ use lib "$FindBin::Bin/lib";
 
 use File::Temp qw(tempdir);
 use Test::More;
-use Test::Spaces::Fuzz qw(targets seeds command in_parallel covered $built);
+use Test::Spaces::Fuzz qw(targets seeds command in_parallel covered);
 
 # lines that the seeds of a target reach, in percent at least
 my %reach = (
@@ -24,7 +24,7 @@ my %reach = (
     tail => { 'spaces_ogg_tail.c' => 80, 'spaces_ogg_seek.c' => 75 },
     wave => { 'spaces_wave.c' => 85 },
     playout => { 'spaces_playout.c' => 80, 'spaces_playout_mix.c' => 90,
-                 'spaces_playout_select.c' => 85, 'spaces_mixer.c' => 90,
+                 'spaces_playout_select.c' => 85, 'spaces_mixer.c' => 80,
                  'spaces_jitter.c' => 80, 'spaces_packet_ring.c' => 90,
                  'spaces_activity.c' => 80 },
 );

@@ -181,6 +181,12 @@ subtest 'from when, and by which protocol' => sub {
                             '--http2-prior-knowledge'), 0]
         if `curl --version` =~ /HTTP2/;
 
+    # the first version of HTTP: no header, nor in the answer
+    my $bare = $loop->add(Test::Spaces::Loop::End->new(s => $s, reads => 1,
+                                                       how => 'http'));
+    $bare->use_socket($s->socket);
+    $bare->put("GET /spaces/$recorded->{id}/live\r\n");
+
     # what has been said is there at once, what will be comes when it is said
     my $start = $l{'from the start'}[0];
     ok($loop->until(sub { numbers($start->audio) >= 250 }, 2),
@@ -198,6 +204,8 @@ subtest 'from when, and by which protocol' => sub {
     like(slurp("$dir/tls"), qr/^HTTP\/1\.1 200/, 'it was TLS');
     like($l{'HTTP/1.0'}[0]{raw}, qr/^HTTP\/1\.[01] 200/, 'it was HTTP/1.0');
     is($l{'HTTP/1.0'}[0]{chunked}, '', 'without chunks');
+    ok($loop->until(sub { $bare->{gone} }), 'HTTP/0.9: closed');
+    is(broken_pages($bare->{raw}), '', 'and nothing but sound pages');
 
     # a recording and what is heard live are the same stream
     my $replay = $s->replay($recorded->{id});

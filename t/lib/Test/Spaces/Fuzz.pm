@@ -49,7 +49,6 @@ sub in_parallel {
     my ($jobs, $done, @commands) = @_;
     my %running;
 
-    # a program killed by its caller would go on: they are of one group
     while (@commands || %running) {
         while (@commands && keys %running < $jobs) {
             my ($name, @command) = @{ shift @commands };
@@ -77,7 +76,7 @@ sub in_parallel {
 # src/media and of the target itself: { 'spaces_clip.c' => 93.1, … }
 sub covered {
     my ($target, @inputs) = @_;
-    my $profile = "$built/$target.profraw";
+    my ($profile, $merged) = map { "$built/$target.$_" } qw(profraw profdata);
 
     unlink $profile;
     local $ENV{LLVM_PROFILE_FILE} = $profile;
@@ -85,9 +84,13 @@ sub covered {
     die $said if $? != 0;
 
     my $bin = '/usr/lib/llvm-14/bin';
-    system("$bin/llvm-profdata", 'merge', '-o', "$built/$target.profdata",
-           $profile) == 0 or die 'llvm-profdata';
-    my $json = `$bin/llvm-cov export -summary-only -instr-profile=$built/$target.profdata $built/$target`;
+    system("$bin/llvm-profdata", 'merge', '-o', $merged, $profile) == 0
+        or die 'llvm-profdata';
+    open my $out, '-|', "$bin/llvm-cov", 'export', '-summary-only',
+        "-instr-profile=$merged", "$built/$target" or die "llvm-cov: $!";
+    local $/;
+    my $json = <$out>;
+    close $out;
     die 'llvm-cov' if $? != 0;
 
     return { map { (basename($_->{filename}) => $_->{summary}{lines}{percent}) }
