@@ -11,10 +11,10 @@ use lib "$FindBin::Bin/lib";
 
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
+use POSIX ();
 use Socket;
 use Test::More;
 use Test::Spaces;
-use Test::Spaces::Audio qw(steady);
 use Test::Spaces::Bench qw(compile command ask stop);
 use Test::Spaces::Bystander;
 use Test::Spaces::Toll;
@@ -114,6 +114,38 @@ for (
         close $_->{socket} for @ws;
     });
 }
+
+# what a listener is in the middle of, pings behind it, and then it is gone
+subtest 'gone in the middle of a frame' => sub {
+    my $space = $s->create;
+    my $fat = tone(source => 'anoisesrc=d=12:r=48000', bitrate => '400k',
+                   cbr => 1, channels => 2);
+    my $pid = fork // die "fork: $!";
+    if ($pid == 0) {
+        $s->ingest($space, $fat);
+        POSIX::_exit(0);
+    }
+    ok(until_ok(sub { $s->space($space->{id})->{state} eq 'live' }), 'live');
+    my $workers = join ' ', $s->worker_pids;
+    my @ws;
+    # of many ages
+    for my $n (1 .. 30) {
+        push @ws, websocket("/spaces/$space->{id}/live");
+        next if $n % 3 || @ws < 15;
+        sleep 0.5;
+        for my $ws (splice @ws, 0, 3) {
+            syswrite $ws->{socket}, "\x89\x80abcd" x 500;
+            sleep 0.1;
+            close $ws->{socket};
+        }
+    }
+    close $_->{socket} for @ws;
+    waitpid $pid, 0;
+    is(join(' ', $s->worker_pids), $workers, 'nobody else is');
+    my @left;
+    ok(until_ok(sub { !(@left = $toll->left('first')) }, 60),
+       'nothing is left of them') or diag(join "\n", @left);
+};
 
 for my $what (qw(live live?from=-16 events)) {
     $toll->is_paid("$crowd times $what", sub {
