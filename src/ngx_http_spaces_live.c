@@ -894,6 +894,14 @@ ngx_http_spaces_live_ended(ngx_http_spaces_listener_t *listener,
         ngx_http_spaces_metrics_add(ngx_http_spaces_metric_dropped, 1);
     }
 
+    if (live->ws) {
+
+        /* this may be in the middle of what WebSocket has to send itself */
+
+        ngx_http_spaces_websocket_drop(live->ws);
+        return;
+    }
+
     rc = lost ? NGX_ERROR : NGX_OK;
 
     if (live->filtered && !lost) {

@@ -8,7 +8,11 @@
  *     function part-of-path before|after|stall|errno
  *
  * "before" and "after" kill once, and empty the file; a number is the errno of
- * every such call; a stall lasts as long as the line is there.
+ * every such call; a stall lasts as long as the line is there.  And
+ *
+ *     clock wall seconds
+ *
+ * is how far off the time of day is.
  */
 
 
@@ -23,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
@@ -274,4 +279,64 @@ ssize_t
 pwrite(int fd, const void *data, size_t len, off_t offset)
 {
     return pwrite64(fd, data, len, offset);
+}
+
+
+static time_t
+fault_clock(void)
+{
+    int   error;
+    char  action[16];
+
+    /* whoever asks for the time may be in the middle of another call */
+
+    error = errno;
+    fault_find("clock", "wall", action);
+    errno = error;
+
+    return (time_t) atoll(action);
+}
+
+
+int
+gettimeofday(struct timeval *tv, void *tz)
+{
+    int    rc;
+    int  (*next)(struct timeval *, void *) = fault_next("gettimeofday");
+
+    rc = next(tv, tz);
+    tv->tv_sec += fault_clock();
+
+    return rc;
+}
+
+
+int
+clock_gettime(clockid_t clock, struct timespec *ts)
+{
+    int    rc;
+    int  (*next)(clockid_t, struct timespec *) = fault_next("clock_gettime");
+
+    rc = next(clock, ts);
+
+    if (rc == 0 && clock == CLOCK_REALTIME) {
+        ts->tv_sec += fault_clock();
+    }
+
+    return rc;
+}
+
+
+time_t
+time(time_t *t)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_REALTIME, &ts);
+
+    if (t) {
+        *t = ts.tv_sec;
+    }
+
+    return ts.tv_sec;
 }
