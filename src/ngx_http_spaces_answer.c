@@ -278,6 +278,15 @@ ngx_http_spaces_send(ngx_http_request_t *r, ngx_uint_t status,
         r->keepalive = 0;
     }
 
+    if (status >= 300 && r->headers_in.content_length == NULL
+        && !r->headers_in.chunked
+        && (r->method & (NGX_HTTP_PUT|NGX_HTTP_UNKNOWN)))
+    {
+        /* an Icecast client's audio is no request that follows */
+
+        r->keepalive = 0;
+    }
+
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
         return rc;

@@ -18,7 +18,10 @@ use Test::Spaces::Toll;
 use Time::HiRes qw(sleep time);
 
 my $s = Test::Spaces->new(
+    # nginx alone answers a request whose header never ends
+    own_answers => qr/: 408$/,
     workers => 2, connections => 4000, body_timeout => '2s',
+    redis_timeout => '10s',
     http => { spaces_moderator => '$cookie_moderator' },
     http_more => 'client_header_timeout 2s; client_body_timeout 2s;
                   keepalive_timeout 2s; lingering_timeout 1s;',

@@ -31,7 +31,7 @@ compile("$FindBin::Bin/bench/fanout.c", $dir);
 
 my $most = $crowd + 1000;
 my $s = Test::Spaces->new(
-    workers => 2, connections => $most, small => 1,
+    workers => 2, connections => $most, small => 1, redis_timeout => '10s',
     main_more => "worker_rlimit_nofile $most;",
     http_more => 'access_log off; client_header_timeout 40s;',
     server_more => 'location = /metrics { spaces_metrics; }',

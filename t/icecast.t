@@ -35,6 +35,14 @@ subtest 'SOURCE, HTTP/1.0' => sub {
     like($answer, qr/^HTTP\/1.1 401 /, 'the probe is told 401');
     like(header_of($answer, 'WWW-Authenticate'), qr/^Basic /, 'and how');
 
+    # what may be in the audio of who doesn't wait for the answer
+    $probe = $s->socket;
+    print $probe "PUT $path HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                 "GET /spaces/$space->{id} HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    $answer = Test::Spaces::read_all($probe);
+    like($answer, qr/^HTTP\/1.1 401 /, 'refused');
+    is(() = $answer =~ /^HTTP\/1/mg, 1, 'and nothing of it is a request');
+
     my $socket = $s->socket;
     print $socket "SOURCE $path HTTP/1.0\r\nAuthorization: ", basic($space),
                   "\r\nUser-Agent: libshout/2.4.6\r\nContent-Type: audio/mpeg",

@@ -330,10 +330,8 @@ subtest 'thirteen talk, each in another way' => sub {
 };
 
 subtest 'who may talk, and how many' => sub {
-    my $s = Test::Spaces->new(workers => 2,
-                              http => { spaces_max_speakers => 3 });
-    $s->{http}{spaces_redis} = "unix:$s->{dir}/redis.sock timeout=10s";
-    $s->start;
+    my $s = Test::Spaces->new(workers => 2, redis_timeout => '10s',
+                              http => { spaces_max_speakers => 3 })->start;
     my $loop = Test::Spaces::Loop->new($s);
     my $space = $s->create;
     my @invited = map { $s->invite($space, "No $_") } 1 .. 3;

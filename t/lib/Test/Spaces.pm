@@ -123,7 +123,8 @@ sub conf {
     my %http = (
         spaces_zone => 'spaces 16m',
         spaces_path => "$dir/spaces",
-        spaces_redis => "unix:$dir/redis.sock timeout=500ms",
+        spaces_redis => "unix:$dir/redis.sock timeout="
+                        . ($self->{redis_timeout} // '500ms'),
         spaces_min_free => '1k',
         spaces_node => 'here',
         spaces_user => '$cookie_spaces_user',
