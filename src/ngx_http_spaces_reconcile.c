@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_spaces_reconcile.h"
+#include "ngx_http_spaces_revoked.h"
 
 #include <dirent.h>
 
@@ -26,6 +27,7 @@
 
 typedef enum {
     ngx_http_spaces_reconcile_idle = 0,
+    ngx_http_spaces_reconcile_revoked,     /* links that are to stay so, */
     ngx_http_spaces_reconcile_held,        /* what the disk holds, */
     ngx_http_spaces_reconcile_recordings,  /* and what it has to replay */
     ngx_http_spaces_reconcile_due          /* what Redis thinks there is */
@@ -49,6 +51,10 @@ struct ngx_http_spaces_reconcile_s {
                                                   was done last; 0: never */
     ngx_uint_t                     waiting;    /* for so many answers */
     ngx_uint_t                     broken;     /* Redis went away meanwhile */
+
+    ngx_uint_t                     nrevoked;
+    off_t                          offset;     /* of them, in their file */
+    ngx_http_spaces_revoked_t      revoked[NGX_HTTP_SPACES_RECONCILE_BATCH];
 
     ngx_uint_t                     nseen;
     ngx_http_spaces_seen_t         seen[NGX_HTTP_SPACES_RECONCILE_SEEN];
@@ -84,6 +90,9 @@ static void ngx_http_spaces_reconcile_next(ngx_http_spaces_reconcile_t *rec);
 static void ngx_http_spaces_reconcile_leave(ngx_http_spaces_reconcile_t *rec);
 static void ngx_http_spaces_reconcile_post(ngx_http_spaces_reconcile_t *rec,
     void (*handler)(void *data, ngx_log_t *log), void (*done)(ngx_event_t *));
+static void ngx_http_spaces_reconcile_links(void *data, ngx_log_t *log);
+static void ngx_http_spaces_reconcile_have_links(ngx_event_t *ev);
+static void ngx_http_spaces_reconcile_unlinked(void *data, redisReply *reply);
 static void ngx_http_spaces_reconcile_read(void *data, ngx_log_t *log);
 static ngx_int_t ngx_http_spaces_reconcile_open(
     ngx_http_spaces_reconcile_t *rec);
@@ -220,7 +229,9 @@ ngx_http_spaces_reconcile_begin(ngx_http_spaces_reconcile_t *rec)
     rec->cursor[0] = '0';
     rec->cursor_len = 1;
 
-    rec->step = ngx_http_spaces_reconcile_held;
+    rec->offset = 0;
+
+    rec->step = ngx_http_spaces_reconcile_revoked;
 
     ngx_http_spaces_reconcile_next(rec);
 }
@@ -246,6 +257,12 @@ ngx_http_spaces_reconcile_next(ngx_http_spaces_reconcile_t *rec)
 
     if (rec->step == ngx_http_spaces_reconcile_due) {
         ngx_http_spaces_reconcile_scan(rec);
+        return;
+    }
+
+    if (rec->step == ngx_http_spaces_reconcile_revoked) {
+        ngx_http_spaces_reconcile_post(rec, ngx_http_spaces_reconcile_links,
+                                       ngx_http_spaces_reconcile_have_links);
         return;
     }
 
@@ -285,6 +302,97 @@ ngx_http_spaces_reconcile_post(ngx_http_spaces_reconcile_t *rec,
         rec->broken = 1;
         ngx_http_spaces_reconcile_next(rec);
     }
+}
+
+
+/* in a thread */
+
+static void
+ngx_http_spaces_reconcile_links(void *data, ngx_log_t *log)
+{
+    ngx_http_spaces_reconcile_t  *rec = data;
+
+    if (rec->offset == 0) {
+        ngx_http_spaces_revoked_trim(&rec->smcf->path, ngx_http_spaces_now());
+    }
+
+    rec->nrevoked = ngx_http_spaces_revoked_read(&rec->smcf->path,
+                                                 &rec->offset, rec->revoked,
+                                           NGX_HTTP_SPACES_RECONCILE_BATCH);
+}
+
+
+static void
+ngx_http_spaces_reconcile_have_links(ngx_event_t *ev)
+{
+    ngx_str_t                     argv[1 + NGX_HTTP_SPACES_RECONCILE_BATCH];
+    ngx_str_t                     hash;
+    ngx_uint_t                    i;
+    ngx_pool_t                   *pool;
+    ngx_http_spaces_reconcile_t  *rec = ev->data;
+
+    if (rec->nrevoked == 0) {
+        rec->through = 1;
+        ngx_http_spaces_reconcile_next(rec);
+        return;
+    }
+
+    pool = ngx_create_pool(8192, ngx_cycle->log);
+    if (pool == NULL) {
+        goto failed;
+    }
+
+    ngx_str_set(&argv[0], "DEL");
+
+    for (i = 0; i < rec->nrevoked; i++) {
+        hash.data = rec->revoked[i].hash;
+        hash.len = NGX_HTTP_SPACES_TOKEN_HASH;
+
+        argv[1 + i] = ngx_http_spaces_token_key(rec->smcf, pool, &hash);
+
+        if (argv[1 + i].data == NULL) {
+            goto failed;
+        }
+    }
+
+    if (ngx_http_spaces_redis_command(rec->smcf->redis, 1 + rec->nrevoked,
+                                      argv, ngx_http_spaces_reconcile_unlinked,
+                                      rec)
+        == NULL)
+    {
+        goto failed;
+    }
+
+    ngx_destroy_pool(pool);
+
+    return;
+
+failed:
+
+    if (pool) {
+        ngx_destroy_pool(pool);
+    }
+
+    rec->broken = 1;
+    ngx_http_spaces_reconcile_next(rec);
+}
+
+
+static void
+ngx_http_spaces_reconcile_unlinked(void *data, redisReply *reply)
+{
+    ngx_http_spaces_reconcile_t  *rec = data;
+
+    if (reply == NULL || reply->type != REDIS_REPLY_INTEGER) {
+        rec->broken = 1;
+
+    } else if (reply->integer) {
+        ngx_http_spaces_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "redis had %L links again that were revoked: they are "
+                      "gone once more", (int64_t) reply->integer);
+    }
+
+    ngx_http_spaces_reconcile_next(rec);
 }
 
 

@@ -9,6 +9,7 @@
 #include "ngx_http_spaces_body.h"
 #include "ngx_http_spaces_handlers.h"
 #include "ngx_http_spaces_load.h"
+#include "ngx_http_spaces_revoked.h"
 
 
 /* what a request for links remembers: hashes as Redis listed them */
@@ -559,6 +560,8 @@ ngx_http_spaces_shares_found(ngx_http_request_t *r, ngx_str_t *hash,
     {
         return NGX_ERROR;
     }
+
+    ngx_http_spaces_revoked_add(smcf, hash, token->expires_at);
 
     return ngx_http_spaces_request_transaction(r, commands,
                                               ngx_http_spaces_shares_revoked);

@@ -621,6 +621,53 @@ subtest 'a Redis that is older than a deletion' => sub {
     $s->stop;
 };
 
+subtest 'a Redis that is older than a revocation' => sub {
+    my $s = Test::Spaces->new(workers => 2, redis_timeout => '10s')->start;
+    my $space = recorded($s);
+    my $id = $space->{id};
+    my @shares = map {
+        $s->http('POST', "/spaces/$id/shares", $s->as('ana'), json => {})->json
+    } 1 .. 70;
+    my $code = sub { $s->http('GET', "/s/$shares[$_[0]]{token}")->code };
+    ok(until_ok(sub { $s->redis('EXISTS', 'spaces:node:here') }), 'begun');
+    my %old;
+    for my $key (@{ $s->redis('KEYS', 'spaces:token:*') }) {
+        $old{$key} = $s->redis('HGETALL', $key);
+    }
+    my $set = $s->redis('SMEMBERS', "spaces:space:{$id}:tokens");
+    my $kept = 3;
+    for my $n (grep { $_ != $kept } 0 .. $#shares) {
+        $s->http('DELETE', "/spaces/$id/shares/$shares[$n]{id}", $s->as('ana'))
+            ->code == 204 or fail("$n is not revoked");
+    }
+    is($code->(0), 404, 'revoked');
+    is($code->($kept), 200, 'another one is not');
+    my $file = "$s->{dir}/spaces/revoked";
+    ok(until_ok(sub { (-s $file // 0) == 69 * 86 }), 'it is written down');
+    is((stat $file)[2] & 0777, 0600, 'for nobody else');
+    my $written = Test::Spaces::slurp($file);
+    unlike($written, qr/\Q$_->{token}\E/, 'not the token') for $shares[0];
+
+    # one that would be over by now, and a line that was torn
+    open my $out, '>>', $file or die "$file: $!";
+    print $out 'a' x 64, ' ', '0' x 19, "1\nffff";
+    close $out;
+
+    # the day before has come for it
+    $s->redis('HSET', $_, @{ $old{$_} }) for keys %old;
+    $s->redis('SADD', "spaces:space:{$id}:tokens", @$set);
+    $s->redis('SET', 'spaces:node:here', 1);
+    ok(until_ok(sub {
+        my @there = grep { $s->redis('EXISTS', $_) } keys %old;
+        return @there == keys(%old) - 69;
+    }), 'none of them is there again');
+    is($code->(0), 404, 'nor heard');
+    is($code->($kept), 200, 'the other one is');
+    ok(until_ok(sub { Test::Spaces::slurp($file) eq $written }), 'what is over is left out');
+    like($s->error_log, qr/links again that were revoked/, 'the log tells');
+    $s->stop;
+};
+
 subtest 'a Redis that is older than a hold' => sub {
     my $s = Test::Spaces->new(workers => 1, http => {
         spaces_moderator => '$cookie_moderator',
