@@ -20,6 +20,9 @@ use Time::HiRes qw(clock_gettime);
 our @EXPORT_OK = qw(compile command ask stop alive feed cpu busy pin head_of
                     mine);
 
+# no log of all answers: each of its variables takes memory of each request
+sub contract_log { return '' }
+
 # what is alive, so that nothing stays behind when a run dies
 
 my %children;
