@@ -3,9 +3,9 @@
  * Copyright (C) Spaces for nginx contributors
  *
  * What becomes of a recording after its Space: it is held, held for longer,
- * purged; a Space that has none is forgotten.  Each move is one rename or removal with one record, written down
- * before it; whatever it is interrupted by, it can be made again.  What is on
- * the disk is true, Redis is told of it.
+ * purged; a Space that has none is forgotten.  Each move is one rename or
+ * removal with one record, written down before it; whatever it is interrupted
+ * by, it can be made again.  What is on the disk is true, Redis is told of it.
  */
 
 
