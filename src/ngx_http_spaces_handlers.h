@@ -63,6 +63,19 @@ ngx_int_t ngx_http_spaces_tickets_create(ngx_http_request_t *r);
 /* the API's timeline; "held": not that, but the recordings for review */
 ngx_int_t ngx_http_spaces_timeline(ngx_http_request_t *r, ngx_uint_t held);
 
+/* the API's changes of the Space that is loaded, of the host alone */
+ngx_int_t ngx_http_spaces_patch(ngx_http_request_t *r);
+
+/*
+ * Goes on with the step as soon as "done" returns 1, which is looked at 50
+ * times a second; with "late" if that takes 10 s.
+ */
+typedef ngx_uint_t (*ngx_http_spaces_done_pt)(ngx_http_request_t *r);
+
+ngx_int_t ngx_http_spaces_await(ngx_http_request_t *r,
+    ngx_http_spaces_done_pt done, ngx_http_spaces_step_pt step,
+    ngx_http_spaces_step_pt late);
+
 /*
  * Ends the Space that is loaded, if it is live, and goes on with the step when
  * all of its recording is there; at once, or later.

@@ -96,6 +96,8 @@ static ngx_int_t ngx_http_spaces_recorder_post(ngx_http_spaces_recorder_t *rec,
 static void ngx_http_spaces_recorder_take(ngx_http_spaces_recorder_t *rec);
 static void ngx_http_spaces_recorder_describe(
     ngx_http_spaces_recorder_t *rec);
+static void ngx_http_spaces_recorder_described(
+    ngx_http_spaces_recorder_t *rec);
 static void ngx_http_spaces_recorder_done(ngx_event_t *ev);
 static void ngx_http_spaces_recorder_synced(ngx_http_spaces_recorder_t *rec);
 static void ngx_http_spaces_recorder_check(ngx_http_spaces_recorder_t *rec);
@@ -303,7 +305,9 @@ ngx_http_spaces_recorder_run(ngx_http_spaces_recorder_t *rec)
 
     t->sync = (now >= rec->synced + NGX_HTTP_SPACES_SYNC);
 
-    if (t->from == t->to && !t->sync) {
+    ngx_http_spaces_recorder_describe(rec);
+
+    if (t->from == t->to && !t->sync && !t->describe) {
         return;
     }
 
@@ -312,7 +316,6 @@ ngx_http_spaces_recorder_run(ngx_http_spaces_recorder_t *rec)
     if (t->sync) {
         rec->synced = now;
         rec->whole = (t->to == head);
-        ngx_http_spaces_recorder_describe(rec);
     }
 
     ngx_http_spaces_recorder_take_wave(rec);
@@ -448,6 +451,8 @@ ngx_http_spaces_recorder_leave(ngx_http_spaces_recorder_t *rec)
         rec->room->written = t->to;
 
     } while (!t->sync);
+
+    ngx_http_spaces_recorder_described(rec);
 }
 
 
@@ -533,6 +538,19 @@ ngx_http_spaces_recorder_describe(ngx_http_spaces_recorder_t *rec)
 
 
 static void
+ngx_http_spaces_recorder_described(ngx_http_spaces_recorder_t *rec)
+{
+    ngx_http_spaces_recorder_task_t  *t;
+
+    t = rec->task->ctx;
+
+    if (!rec->failed && !rec->closing && !t->describe) {
+        rec->room->described = rec->amended;
+    }
+}
+
+
+static void
 ngx_http_spaces_recorder_done(ngx_event_t *ev)
 {
     ngx_http_spaces_recorder_t       *rec = ev->data;
@@ -553,6 +571,8 @@ ngx_http_spaces_recorder_done(ngx_event_t *ev)
     if (!rec->failed && t->sync && !rec->closing) {
         ngx_http_spaces_recorder_synced(rec);
     }
+
+    ngx_http_spaces_recorder_described(rec);
 
     rec->handler(rec->data);
 }

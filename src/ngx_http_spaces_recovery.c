@@ -44,17 +44,10 @@ typedef struct {
     ngx_http_spaces_found_t       *found;      /* by the thread, then to do */
     ngx_http_spaces_found_t       *saving;
     ngx_uint_t                     asked;      /* Redis for what is live */
+    ngx_uint_t                     answers;    /* that it owes */
     ngx_uint_t                     waiting;    /* another nginx has it all */
     ngx_err_t                      err;
 } ngx_http_spaces_recovery_t;
-
-
-/* a live Space of Redis that is looked at */
-
-typedef struct {
-    ngx_http_spaces_recovery_t    *recovery;
-    u_char                         id[NGX_HTTP_SPACES_ID_LEN];
-} ngx_http_spaces_lookup_t;
 
 
 static void ngx_http_spaces_recovery_task(void *data, ngx_log_t *log);
@@ -71,9 +64,15 @@ static ngx_int_t ngx_http_spaces_recovery_revive(
 static ngx_int_t ngx_http_spaces_recovery_save(ngx_http_spaces_recovery_t *rec,
     ngx_http_spaces_found_t *found);
 static void ngx_http_spaces_recovery_saved(void *data, ngx_uint_t ok);
+static void ngx_http_spaces_recovery_ask(ngx_http_spaces_recovery_t *rec);
 static void ngx_http_spaces_recovery_live(void *data, redisReply *reply);
+static ngx_int_t ngx_http_spaces_recovery_ask_space(
+    ngx_http_spaces_recovery_t *rec, ngx_str_t *id);
 static void ngx_http_spaces_recovery_live_space(void *data,
     redisReply *reply);
+static ngx_int_t ngx_http_spaces_recovery_reopen(
+    ngx_http_spaces_recovery_t *rec, ngx_http_spaces_space_t *space,
+    ngx_pool_t *pool);
 
 
 ngx_int_t
@@ -415,7 +414,6 @@ static void
 ngx_http_spaces_recovery_handler(ngx_event_t *ev)
 {
     ngx_int_t                     rc;
-    ngx_str_t                     argv[4];
     ngx_http_spaces_found_t      *found, **link;
     ngx_http_spaces_recovery_t   *rec = ev->data;
     ngx_http_spaces_main_conf_t  *smcf;
@@ -454,21 +452,10 @@ ngx_http_spaces_recovery_handler(ngx_event_t *ev)
 
         /* Redis says live of all that it has not been told the end of */
 
-        if (!rec->asked && rec->found == NULL && rec->saving == NULL) {
-            rec->asked = 1;
-
-            ngx_str_set(&argv[0], "ZRANGE");
-            argv[1] = ngx_http_spaces_redis_key(smcf, rec->pool, "live");
-            ngx_str_set(&argv[2], "0");
-            ngx_str_set(&argv[3], "-1");
-
-            if (ngx_http_spaces_redis_command(smcf->redis, 4, argv,
-                                              ngx_http_spaces_recovery_live,
-                                              rec)
-                == NULL)
-            {
-                rec->asked = 0;
-            }
+        if (!rec->asked && rec->answers == 0
+            && rec->found == NULL && rec->saving == NULL)
+        {
+            ngx_http_spaces_recovery_ask(rec);
         }
 
         if (rec->saving == NULL) {
@@ -496,7 +483,7 @@ ngx_http_spaces_recovery_handler(ngx_event_t *ev)
         }
     }
 
-    if (rec->found || rec->saving || rec->asked != 2) {
+    if (rec->found || rec->saving || !rec->asked || rec->answers) {
         ngx_add_timer(&rec->timer, NGX_HTTP_SPACES_RECOVERY_PACE);
         return;
     }
@@ -670,20 +657,45 @@ ngx_http_spaces_recovery_saved(void *data, ngx_uint_t ok)
 /* what Redis thinks is live, and no room knows of: never recorded, or empty */
 
 static void
+ngx_http_spaces_recovery_ask(ngx_http_spaces_recovery_t *rec)
+{
+    ngx_str_t    argv[2];
+    ngx_pool_t  *pool;
+
+    pool = ngx_create_pool(2 * NGX_MAX_PATH, ngx_cycle->log);
+    if (pool == NULL) {
+        return;
+    }
+
+    ngx_str_set(&argv[0], "SMEMBERS");
+    argv[1] = ngx_http_spaces_live_key(rec->smcf, pool);
+
+    if (argv[1].data
+        && ngx_http_spaces_redis_command(rec->smcf->redis, 2, argv,
+                                         ngx_http_spaces_recovery_live, rec))
+    {
+        rec->answers = 1;
+        rec->asked = 1;
+    }
+
+    ngx_destroy_pool(pool);
+}
+
+
+static void
 ngx_http_spaces_recovery_live(void *data, redisReply *reply)
 {
     size_t                        i;
-    ngx_str_t                     id, argv[2];
-    ngx_http_spaces_lookup_t     *lookup;
+    ngx_str_t                     id;
     ngx_http_spaces_recovery_t   *rec = data;
     ngx_http_spaces_room_info_t   info;
+
+    rec->answers--;
 
     if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
         rec->asked = 0;
         return;
     }
-
-    rec->asked = 2;
 
     for (i = 0; i < reply->elements; i++) {
 
@@ -701,72 +713,113 @@ ngx_http_spaces_recovery_live(void *data, redisReply *reply)
             continue;
         }
 
-        lookup = ngx_palloc(rec->pool, sizeof(ngx_http_spaces_lookup_t));
-        if (lookup == NULL) {
+        if (ngx_http_spaces_recovery_ask_space(rec, &id) != NGX_OK) {
+            rec->asked = 0;
             return;
         }
-
-        lookup->recovery = rec;
-        ngx_memcpy(lookup->id, id.data, NGX_HTTP_SPACES_ID_LEN);
-
-        ngx_str_set(&argv[0], "HGETALL");
-        argv[1] = ngx_http_spaces_space_key(rec->smcf, rec->pool, &id);
-
-        (void) ngx_http_spaces_redis_command(rec->smcf->redis, 2, argv,
-                                         ngx_http_spaces_recovery_live_space,
-                                         lookup);
     }
+}
+
+
+static ngx_int_t
+ngx_http_spaces_recovery_ask_space(ngx_http_spaces_recovery_t *rec,
+    ngx_str_t *id)
+{
+    ngx_int_t    rc;
+    ngx_str_t    argv[2];
+    ngx_pool_t  *pool;
+
+    pool = ngx_create_pool(2 * NGX_MAX_PATH, ngx_cycle->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_ERROR;
+
+    ngx_str_set(&argv[0], "HGETALL");
+    argv[1] = ngx_http_spaces_space_key(rec->smcf, pool, id);
+
+    if (argv[1].data
+        && ngx_http_spaces_redis_command(rec->smcf->redis, 2, argv,
+                                         ngx_http_spaces_recovery_live_space,
+                                         rec))
+    {
+        rec->answers++;
+        rc = NGX_OK;
+    }
+
+    ngx_destroy_pool(pool);
+
+    return rc;
 }
 
 
 static void
 ngx_http_spaces_recovery_live_space(void *data, redisReply *reply)
 {
-    ngx_str_t                     document;
-    ngx_pool_t                   *pool;
-    spaces_opus_head_t            head;
-    ngx_http_spaces_room_t       *room;
-    ngx_http_spaces_space_t      *space;
-    ngx_http_spaces_lookup_t     *lookup = data;
-    ngx_http_spaces_main_conf_t  *smcf;
+    ngx_pool_t                  *pool;
+    ngx_http_spaces_space_t     *space;
+    ngx_http_spaces_recovery_t  *rec = data;
 
-    smcf = lookup->recovery->smcf;
-
-    if (reply == NULL) {
-        return;
-    }
+    rec->answers--;
 
     pool = ngx_create_pool(NGX_HTTP_SPACES_DOCUMENT, ngx_cycle->log);
-    if (pool == NULL) {
+
+    if (reply == NULL || pool == NULL) {
+
+        /* Redis is gone again: all of them once more, when it is back */
+
+        rec->asked = 0;
+
+        if (pool) {
+            ngx_destroy_pool(pool);
+        }
+
         return;
     }
 
     space = ngx_http_spaces_store_space(reply, pool);
 
-    if (space == NULL || space->state != NGX_HTTP_SPACES_LIVE
-        || !ngx_http_spaces_store_is_here(smcf, space))
+    if (space && space->state == NGX_HTTP_SPACES_LIVE
+        && ngx_http_spaces_store_is_here(rec->smcf, space)
+        && ngx_http_spaces_recovery_reopen(rec, space, pool) != NGX_OK)
     {
-        goto done;
+        rec->asked = 0;
     }
 
+    ngx_destroy_pool(pool);
+}
+
+
+/* a room without audio, whose host is awaited from now on */
+
+static ngx_int_t
+ngx_http_spaces_recovery_reopen(ngx_http_spaces_recovery_t *rec,
+    ngx_http_spaces_space_t *space, ngx_pool_t *pool)
+{
+    ngx_int_t                rc;
+    ngx_str_t                document;
+    spaces_opus_head_t       head;
+    ngx_http_spaces_room_t  *room;
+
     document = ngx_http_spaces_space_document(space, pool);
+    if (document.data == NULL) {
+        return NGX_ERROR;
+    }
 
     ngx_memzero(&head, sizeof(spaces_opus_head_t));
     head.channels = 2;
     head.pre_skip = 312;
     head.input_rate = SPACES_OPUS_RATE;
 
-    if (document.data == NULL
-        || ngx_http_spaces_zone_open(smcf->zone, space, &document, &head,
-                                     &room)
-           != NGX_OK)
-    {
-        goto done;
+    rc = ngx_http_spaces_zone_open(rec->smcf->zone, space, &document, &head,
+                                   &room);
+
+    if (rc == NGX_OK) {
+        (void) ngx_http_spaces_room_own(rec->smcf, room);
     }
 
-    (void) ngx_http_spaces_room_own(smcf, room);
+    /* who is busy with it has it */
 
-done:
-
-    ngx_destroy_pool(pool);
+    return rc == NGX_BUSY ? NGX_OK : rc;
 }

@@ -204,6 +204,13 @@ ngx_http_spaces_language_key(ngx_http_spaces_main_conf_t *smcf,
 
 
 ngx_str_t
+ngx_http_spaces_live_key(ngx_http_spaces_main_conf_t *smcf, ngx_pool_t *pool)
+{
+    return ngx_http_spaces_redis_key(smcf, pool, "live:%V", &smcf->node);
+}
+
+
+ngx_str_t
 ngx_http_spaces_number(ngx_pool_t *pool, int64_t n)
 {
     ngx_str_t  s;
@@ -232,6 +239,7 @@ static ngx_str_t  ngx_http_spaces_xadd = ngx_string("XADD");
 static ngx_str_t  ngx_http_spaces_hset = ngx_string("HSET");
 static ngx_str_t  ngx_http_spaces_hsetnx = ngx_string("HSETNX");
 static ngx_str_t  ngx_http_spaces_sadd = ngx_string("SADD");
+static ngx_str_t  ngx_http_spaces_srem = ngx_string("SREM");
 static ngx_str_t  ngx_http_spaces_zadd = ngx_string("ZADD");
 static ngx_str_t  ngx_http_spaces_zrem = ngx_string("ZREM");
 static ngx_str_t  ngx_http_spaces_publish = ngx_string("PUBLISH");
@@ -294,57 +302,113 @@ ngx_http_spaces_store_states(ngx_http_spaces_main_conf_t *smcf,
 }
 
 
-ngx_int_t
-ngx_http_spaces_store_add_labels(ngx_http_spaces_main_conf_t *smcf,
-    ngx_array_t *commands, ngx_http_spaces_space_t *space, ngx_uint_t in)
+ngx_array_t *
+ngx_http_spaces_store_labels(ngx_http_spaces_main_conf_t *smcf,
+    ngx_pool_t *pool, ngx_http_spaces_space_t *space)
 {
     size_t        i;
     json_t       *topics, *topic;
-    ngx_int_t     rc;
-    ngx_str_t     key, name;
-    ngx_pool_t   *pool;
+    ngx_str_t    *list, name;
+    ngx_array_t  *lists;
 
-    pool = commands->pool;
+    lists = ngx_array_create(pool, 8, sizeof(ngx_str_t));
+    if (lists == NULL) {
+        return NULL;
+    }
 
     if (space->host.len) {
-        key = ngx_http_spaces_redis_key(smcf, pool, "host:%V", &space->host);
-
-        if (ngx_http_spaces_store_index(smcf, commands, space, in, &key)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
+        list = ngx_array_push(lists);
+        if (list == NULL) {
+            return NULL;
         }
+
+        *list = ngx_http_spaces_redis_key(smcf, pool, "host:%V", &space->host);
     }
 
     if (space->language.len) {
-        key = ngx_http_spaces_language_key(smcf, pool, &space->language);
-
-        if (ngx_http_spaces_store_index(smcf, commands, space, in, &key)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
+        list = ngx_array_push(lists);
+        if (list == NULL) {
+            return NULL;
         }
+
+        *list = ngx_http_spaces_language_key(smcf, pool, &space->language);
     }
 
-    rc = NGX_OK;
     topics = ngx_http_spaces_space_topics(space);
 
     json_array_foreach(topics, i, topic) {
         name.data = (u_char *) json_string_value(topic);
         name.len = json_string_length(topic);
 
-        key = ngx_http_spaces_redis_key(smcf, pool, "topic:%V", &name);
-
-        rc = ngx_http_spaces_store_index(smcf, commands, space, in, &key);
-
-        if (rc != NGX_OK) {
+        list = ngx_array_push(lists);
+        if (list == NULL) {
             break;
         }
+
+        *list = ngx_http_spaces_redis_key(smcf, pool, "topic:%V", &name);
     }
 
     json_decref(topics);
 
-    return rc;
+    list = lists->elts;
+
+    for (i = 0; i < lists->nelts; i++) {
+        if (list[i].data == NULL) {
+            return NULL;
+        }
+    }
+
+    return lists;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_store_list(ngx_http_spaces_main_conf_t *smcf,
+    ngx_array_t *commands, ngx_http_spaces_space_t *space)
+{
+    ngx_str_t    *list;
+    ngx_uint_t    i;
+    ngx_array_t  *lists;
+
+    lists = ngx_http_spaces_store_labels(smcf, commands->pool, space);
+    if (lists == NULL) {
+        return NGX_ERROR;
+    }
+
+    list = lists->elts;
+
+    for (i = 0; i < lists->nelts; i++) {
+
+        if (ngx_http_spaces_store_index(smcf, commands, space, 1, &list[i])
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_store_unlist(ngx_http_spaces_main_conf_t *smcf,
+    ngx_array_t *commands, ngx_http_spaces_space_t *space)
+{
+    ngx_str_t  key;
+
+    static ngx_str_t  eval = ngx_string("EVAL");
+    static ngx_str_t  script = ngx_string(NGX_HTTP_SPACES_UNLIST_SCRIPT);
+    static ngx_str_t  one = ngx_string("1");
+
+    key = ngx_http_spaces_space_key(smcf, commands->pool, &space->id);
+    if (key.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_spaces_add(6, &eval, &script, &one, &key,
+                        &smcf->redis_conf.prefix, &space->id);
+
+    return NGX_OK;
 }
 
 
@@ -361,6 +425,28 @@ ngx_http_spaces_store_held(ngx_http_spaces_main_conf_t *smcf,
     return ngx_http_spaces_store_index(smcf, commands, space,
                                        in && ngx_http_spaces_is_held(space),
                                        &key);
+}
+
+
+/* all that are live here, those that no timeline shows among them */
+
+static ngx_int_t
+ngx_http_spaces_store_live(ngx_http_spaces_main_conf_t *smcf,
+    ngx_array_t *commands, ngx_http_spaces_space_t *space, ngx_uint_t in)
+{
+    ngx_str_t  key;
+
+    key = ngx_http_spaces_live_key(smcf, commands->pool);
+    if (key.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    in = in && space->state == NGX_HTTP_SPACES_LIVE;
+
+    ngx_http_spaces_add(3, in ? &ngx_http_spaces_sadd : &ngx_http_spaces_srem,
+                        &key, &space->id);
+
+    return NGX_OK;
 }
 
 
@@ -400,7 +486,9 @@ ngx_http_spaces_store_add_space(ngx_http_spaces_main_conf_t *smcf,
     key = ngx_http_spaces_space_key(smcf, pool, &space->id);
     fields = ngx_http_spaces_space_fields(space, pool);
 
-    if (key.data == NULL || fields == NULL) {
+    if (key.data == NULL || fields == NULL
+        || ngx_http_spaces_store_unlist(smcf, commands, space) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -442,8 +530,9 @@ ngx_http_spaces_store_add_space(ngx_http_spaces_main_conf_t *smcf,
 
     if (ngx_http_spaces_store_states(smcf, commands, space, listed) != NGX_OK
         || ngx_http_spaces_store_held(smcf, commands, space, 1) != NGX_OK
-        || ngx_http_spaces_store_add_labels(smcf, commands, space, listed)
-           != NGX_OK)
+        || ngx_http_spaces_store_live(smcf, commands, space, 1) != NGX_OK
+        || (listed
+            && ngx_http_spaces_store_list(smcf, commands, space) != NGX_OK))
     {
         return NGX_ERROR;
     }
@@ -610,10 +699,10 @@ ngx_http_spaces_store_add_removal(ngx_http_spaces_main_conf_t *smcf,
     due = ngx_http_spaces_redis_key(smcf, pool, "due:%V", &smcf->node);
 
     if (key.data == NULL || set.data == NULL || due.data == NULL
+        || ngx_http_spaces_store_unlist(smcf, commands, space) != NGX_OK
         || ngx_http_spaces_store_states(smcf, commands, space, 0) != NGX_OK
         || ngx_http_spaces_store_held(smcf, commands, space, 0) != NGX_OK
-        || ngx_http_spaces_store_add_labels(smcf, commands, space, 0)
-           != NGX_OK)
+        || ngx_http_spaces_store_live(smcf, commands, space, 0) != NGX_OK)
     {
         return NGX_ERROR;
     }

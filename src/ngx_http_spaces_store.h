@@ -15,6 +15,27 @@
 #include "ngx_http_spaces_zone.h"
 
 
+/*
+ * The beginning of a script that changes a Space: takes it out of the lists
+ * that Redis has it in by host, language and topic, whoever changed these since
+ * it was read.  KEYS[1] is the Space; ARGV[1] is the prefix of keys, ARGV[2]
+ * the id.
+ */
+#define NGX_HTTP_SPACES_UNLIST_SCRIPT                                         \
+    "local had = redis.call('HMGET', KEYS[1], 'host', 'language', 'topics') " \
+    "local lists = { 'host:' .. (had[1] or ''), "                             \
+                    "'language:' .. string.lower(had[2] or '') } "            \
+    "local read, topics = pcall(cjson.decode, had[3] or '[]') "               \
+    "if read and type(topics) == 'table' then "                               \
+        "for _, topic in ipairs(topics) do "                                  \
+            "lists[#lists + 1] = 'topic:' .. tostring(topic) "                \
+        "end "                                                                \
+    "end "                                                                    \
+    "for _, list in ipairs(lists) do "                                        \
+        "redis.call('ZREM', ARGV[1] .. list, ARGV[2]) "                       \
+    "end "
+
+
 /* "ok" is 0 if Redis did not take it: to be tried again */
 typedef void (*ngx_http_spaces_saved_pt)(void *data, ngx_uint_t ok);
 
@@ -30,9 +51,9 @@ void ngx_http_spaces_store_changed(ngx_http_spaces_main_conf_t *smcf,
 ngx_int_t ngx_http_spaces_store_add_space(ngx_http_spaces_main_conf_t *smcf,
     ngx_array_t *commands, ngx_http_spaces_space_t *space);
 
-/* likewise its places by host, language and topic alone: in, or out */
-ngx_int_t ngx_http_spaces_store_add_labels(ngx_http_spaces_main_conf_t *smcf,
-    ngx_array_t *commands, ngx_http_spaces_space_t *space, ngx_uint_t in);
+/* the keys of the lists it is in by host, language and topic */
+ngx_array_t *ngx_http_spaces_store_labels(ngx_http_spaces_main_conf_t *smcf,
+    ngx_pool_t *pool, ngx_http_spaces_space_t *space);
 
 /* whether its room and its files are this node's, and nobody else's */
 ngx_uint_t ngx_http_spaces_store_is_here(ngx_http_spaces_main_conf_t *smcf,
@@ -83,6 +104,10 @@ ngx_str_t ngx_http_spaces_tokens_key(ngx_http_spaces_main_conf_t *smcf,
     ngx_pool_t *pool, ngx_str_t *id);
 ngx_str_t ngx_http_spaces_token_key(ngx_http_spaces_main_conf_t *smcf,
     ngx_pool_t *pool, ngx_str_t *hash);
+
+/* the key of the set of what is live on this node */
+ngx_str_t ngx_http_spaces_live_key(ngx_http_spaces_main_conf_t *smcf,
+    ngx_pool_t *pool);
 
 /* the key of a language's list; tags are the same in any case */
 ngx_str_t ngx_http_spaces_language_key(ngx_http_spaces_main_conf_t *smcf,

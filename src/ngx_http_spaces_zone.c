@@ -719,4 +719,9 @@ ngx_http_spaces_zone_fill_info(ngx_http_spaces_room_t *room,
                     && (room->saved
                         || ngx_http_spaces_monotonic()
                            > room->ended + NGX_HTTP_SPACES_SETTLE);
+
+    info->described = !room->record || room->torn
+                      || room->state == NGX_HTTP_SPACES_ROOM_ENDED
+                      || room->state == NGX_HTTP_SPACES_ROOM_FAILED
+                      || room->described == room->amended;
 }

@@ -188,7 +188,8 @@ typedef struct {
     ngx_http_spaces_index_t  index[NGX_HTTP_SPACES_INDEX];
 
     /* the Space as it will be on disk: under the zone's lock */
-    ngx_uint_t               amended;      /* so many times */
+    ngx_uint_t               amended;      /* so many times; */
+    ngx_atomic_t             described;    /* as it is on disk */
     size_t                   document_len;
     u_char                   document[NGX_HTTP_SPACES_DOCUMENT];
 
@@ -258,6 +259,8 @@ typedef struct {
     ngx_uint_t               recording;
     ngx_uint_t               no_space;
     ngx_uint_t               settled;      /* ended, and that can be told */
+    ngx_uint_t               described;    /* no change of it waits for the
+                                              disk, or none ever will */
 } ngx_http_spaces_room_info_t;
 
 

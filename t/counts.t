@@ -146,13 +146,17 @@ is($res->json->{replays}, 8, 'a change has it');
 is($s->space($space->{id})->{replays}, 8, 'and leaves it');
 is($s->end_space($space)->json->{replays}, 8, 'an end as well');
 
+my $told = sub { return $s->redis('GET', 'spaces:node:here') // '' };
+my $before = $told->();
 $s->signal('HUP');
 ok(until_ok(sub { $s->error_log =~ /gracefully shutting down/ }), 'reloaded');
 play($path, $fox, Range => 'bytes=100-');
 is(replays($space), 8, 'a reload forgets no playing');
 
-# a Space that is gone does not come back as a number
+# a Space that is gone does not come back as a number; but a new worker tells
+# Redis of all that is on the disk, which has to be over
 
+ok(until_ok(sub { $told->() ne $before }), 'Redis was told of all');
 my $gone = recorded();
 play("/spaces/$gone->{id}/replay", {}, method => 'HEAD') for 1 .. 10;
 $s->redis('DEL', "spaces:space:{$gone->{id}}");

@@ -273,11 +273,12 @@ subtest 'what a host changed while live outlives a crash' => sub {
     my $space = $s->create(record => true, topics => ['chess']);
     my $host = $s->begin_ingest($space);
     Test::Spaces::chunk($host, $streams[0]);
-    ok(until_ok(sub { $s->space($space->{id})->{state} eq 'live' }), 'live');
+    my $file = "$s->{dir}/spaces/live/$space->{id}.opus";
+    ok(until_ok(sub { -e $file && grep { $_->{granule} > 0 } pages(slurp($file)) }),
+       'live, with audio on disk');
     is($s->http('PATCH', "/spaces/$space->{id}", $s->bearer($space->{token}),
                 json => { title => 'Better', topics => ['go'] })->code, 200,
        'renamed');
-    sleep 1;
     $s->stop_nginx('KILL');
     $s->start_nginx;
     ok(until_ok(sub { ($s->space($space->{id}) // {})->{duration} }),
@@ -288,6 +289,68 @@ subtest 'what a host changed while live outlives a crash' => sub {
     is_deeply($found->{topics}, ['go'], 'its topics');
     is($s->redis('ZCARD', "spaces:topic:$_->[0]"), $_->[1],
        "in the list of $_->[0]: $_->[1]") for ['chess', 0], ['go', 1];
+
+    # what Redis was told and the disk was not, as by a worker that dies between
+    # the two, is not left in a list
+    $s->redis('HSET', "spaces:space:{$space->{id}}", topics => '["blitz"]',
+              language => 'de-AT');
+    $s->redis('ZREM', 'spaces:topic:go', $space->{id});
+    $s->redis('ZADD', "spaces:$_", 1, $space->{id})
+        for qw(topic:blitz language:de-at);
+    is($s->http('DELETE', "/spaces/$space->{id}",
+                $s->bearer($space->{token}))->code, 200, 'deleted');
+    is($s->redis('ZCARD', "spaces:$_"), 0, "nothing is left in $_")
+        for qw(topic:blitz language:de-at topic:go topic:chess);
+    $s->stop;
+};
+
+subtest 'what has no audio on disk is live again as well' => sub {
+    my $s = Test::Spaces->new(workers => 2, http => { spaces_reconnect => '30s' },
+                              redis_options => ['--appendonly', 'yes'],
+                              quiet => ['exited on signal 9'])->start;
+    my %space = map {
+        my $visibility = $_;
+        map { ("$visibility $_" => $s->create(record => false,
+                                              visibility => $visibility)) }
+        qw(ends returns)
+    } qw(public unlisted ticketed);
+    my @hosts;
+    for my $name (sort keys %space) {
+        my $host = $s->begin_ingest($space{$name});
+        Test::Spaces::chunk($host, $streams[0]);
+        push @hosts, $host;
+        ok(until_ok(sub {
+            $s->redis('HGET', "spaces:space:{$space{$name}{id}}", 'state')
+                eq 'live';
+        }), "$name: live");
+    }
+    is($s->redis('SCARD', 'spaces:live:here'), 6, 'all are in one set');
+    $s->stop_nginx('KILL');
+
+    # Redis isn't there when nginx begins
+    $s->stop_redis;
+    $s->start_nginx;
+    $s->start_redis;
+
+    for my $name (sort keys %space) {
+        my ($id, $token) = @{ $space{$name} }{qw(id token)};
+        ok(until_ok(sub {
+            $s->http('HEAD', "/spaces/$id/live", $s->bearer($token))->code
+                == 200;
+        }), "$name: live again");
+        if ($name =~ /returns/) {
+            my $host = $s->begin_ingest($space{$name});
+            Test::Spaces::chunk($host, $streams[1]);
+            ok(until_ok(sub {
+                @{ $s->space($id, $token)->{speakers} };
+            }), "$name: the host is back");
+            push @hosts, $host;
+        }
+        my $res = $s->end_space($space{$name});
+        is($res->code, 200, "$name: ended");
+        is($res->json->{state}, 'ended', "$name: ended");
+    }
+    is($s->redis('SCARD', 'spaces:live:here'), 0, 'none is live');
     $s->stop;
 };
 

@@ -227,13 +227,18 @@ sub answers {
                 sub { $judge->('replay', $_[0], 0) });
 
         for my $share (@{ $space->{shares} }) {
-            my ($dead) = grep { /revoked|over/ }
-                Test::Spaces::Soak::share_dead($space, $share, time + 1);
-            # what Redis has forgotten is unknown
+            my $dead_at = sub {
+                return grep { /revoked|over/ }
+                    Test::Spaces::Soak::share_dead($space, $share, $_[0]);
+            };
+            # it may end between the question and the answer; what Redis has
+            # forgotten is unknown
+            my ($dead) = $dead_at->(time);
             my $lost = $share->{made} < ($s->{flushed} // 0) + 1;
             $s->ask('GET', "/s/$share->{token}/audio", {}, undef, sub {
                 $judge->('link' . ($dead ? ", $dead" : ''), $_[0], $dead,
-                         $dead || $lost || $share->{revoking} ? 404 : ());
+                         $lost || $share->{revoking} || $dead_at->(time + 3)
+                         ? 404 : ());
             });
         }
         $s->await(20, sub { !@{ $s->{pending} } });
