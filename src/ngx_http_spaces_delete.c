@@ -14,6 +14,9 @@
 static ngx_int_t ngx_http_spaces_delete_ended(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_delete_held(ngx_http_request_t *r,
     ngx_http_spaces_space_t *space);
+static ngx_uint_t ngx_http_spaces_delete_is_scanned(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_delete_scanned(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_delete_late(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_delete_forget(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_delete_forgotten(ngx_http_request_t *r,
     ngx_http_spaces_space_t *space);
@@ -83,9 +86,66 @@ ngx_http_spaces_delete_ended(ngx_http_request_t *r)
                                       "delete", &ctx->user,
                                       ngx_http_spaces_delete_held);
 
-    default: /* there is nothing but the Space itself */
-        return ngx_http_spaces_delete_forget(r);
+    default:
+
+        /*
+         * There is nothing but the Space itself, or audio that was left when
+         * nginx stopped: who looks for that comes first
+         */
+
+        return ngx_http_spaces_await(r, ngx_http_spaces_delete_is_scanned,
+                                     ngx_http_spaces_delete_scanned,
+                                     ngx_http_spaces_delete_late);
     }
+}
+
+
+static ngx_uint_t
+ngx_http_spaces_delete_is_scanned(ngx_http_request_t *r)
+{
+    ngx_http_spaces_shm_t        *sh;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    sh = smcf->zone->sh;
+
+    return sh->scanned || sh->waiting;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_delete_scanned(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    ctx->in_room = ngx_http_spaces_zone_overlay(smcf->zone, ctx->space,
+                                                &ctx->room)
+                   == NGX_OK;
+
+    if (ctx->in_room && (ctx->space->state != NGX_HTTP_SPACES_ENDED
+                         || ctx->space->recording != NGX_HTTP_SPACES_NONE))
+    {
+        /* its audio was found, and it ends now as it could not before */
+
+        return ngx_http_spaces_end(r, ngx_http_spaces_delete_ended);
+    }
+
+    return ngx_http_spaces_delete_forget(r);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_delete_late(ngx_http_request_t *r)
+{
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_STORAGE,
+                                   "what was live when nginx stopped is still "
+                                   "looked for, the disk may be slow; try "
+                                   "again later");
 }
 
 

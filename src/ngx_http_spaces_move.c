@@ -74,6 +74,7 @@ static void ngx_http_spaces_amend_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_purge_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_lapse_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_forget_task(void *data, ngx_log_t *log);
+static ngx_int_t ngx_http_spaces_move_from_live(ngx_http_spaces_move_t *move);
 static void ngx_http_spaces_settle_task(void *data, ngx_log_t *log);
 
 static void ngx_http_spaces_settle_held(ngx_http_spaces_move_t *move);
@@ -437,7 +438,7 @@ ngx_http_spaces_move_settled(ngx_http_spaces_move_t *move)
     if (move->known) {
         space->replays = move->known->replays;
 
-        move->late = (move->known->recording == NGX_HTTP_SPACES_AVAILABLE
+        move->late = (!ngx_http_spaces_is_held(move->known)
                       && ngx_http_spaces_is_held(space));
     }
 
@@ -798,6 +799,14 @@ ngx_http_spaces_forget_task(void *data, ngx_log_t *log)
 
     paths = &move->paths;
 
+    if (ngx_http_spaces_is_there(paths->recording)) {
+
+        /* it was published since */
+
+        ngx_http_spaces_hold_task(data, log);
+        return;
+    }
+
     if (!ngx_http_spaces_is_there(paths->live)) {
         (void) unlink(paths->recording_json);
         (void) unlink(paths->live_wave);
@@ -809,15 +818,26 @@ ngx_http_spaces_forget_task(void *data, ngx_log_t *log)
         return;
     }
 
-    if (ngx_http_spaces_move_decide(move) != NGX_OK) {
-        return;
+    if (ngx_http_spaces_move_decide(move) == NGX_OK) {
+        (void) ngx_http_spaces_move_from_live(move);
     }
+}
+
+
+/* of what was never published, once that is decided */
+
+static ngx_int_t
+ngx_http_spaces_move_from_live(ngx_http_spaces_move_t *move)
+{
+    ngx_http_spaces_paths_t  *paths;
+
+    paths = &move->paths;
 
     (void) unlink(paths->recording_json);
 
     if (ngx_http_spaces_move_file(paths->live, paths->held) != NGX_OK) {
         ngx_http_spaces_move_failed(move, "rename() to held/<id>.opus");
-        return;
+        return NGX_ERROR;
     }
 
     (void) rename(paths->live_wave, paths->held_wave);
@@ -825,6 +845,8 @@ ngx_http_spaces_forget_task(void *data, ngx_log_t *log)
 
     ngx_http_spaces_sync_folder(paths->held);
     ngx_http_spaces_sync_folder(paths->live);
+
+    return NGX_OK;
 }
 
 
@@ -843,10 +865,17 @@ ngx_http_spaces_settle_task(void *data, ngx_log_t *log)
 
     if (ngx_http_spaces_is_there(paths->live)) {
 
-        /* the recovery's */
+        if (!ngx_http_spaces_is_there(paths->held_json)) {
 
-        move->rc = NGX_DECLINED;
-        return;
+            /* the recovery's */
+
+            move->rc = NGX_DECLINED;
+            return;
+        }
+
+        if (ngx_http_spaces_move_from_live(move) != NGX_OK) {
+            return;
+        }
     }
 
     if (ngx_http_spaces_is_there(paths->held_json)
@@ -915,10 +944,16 @@ ngx_http_spaces_settle_held(ngx_http_spaces_move_t *move)
 
     ngx_http_spaces_move_read(move, move->paths.held_json);
 
-    if (move->failed == NULL && ngx_http_spaces_settle_reason(move) == NGX_OK)
-    {
-        (void) ngx_http_spaces_move_to_held(move);
+    if (move->failed || ngx_http_spaces_settle_reason(move) != NGX_OK) {
+        return;
     }
+
+    (void) ngx_http_spaces_move_to_held(move);
+
+    /* of what was never published this may be left */
+
+    (void) rename(move->paths.live_wave, move->paths.held_wave);
+    (void) unlink(move->paths.live_json);
 }
 
 

@@ -59,6 +59,9 @@ static ngx_int_t ngx_http_spaces_recovery_mend(ngx_http_spaces_found_t *found,
     char *name);
 static void ngx_http_spaces_recovery_done(ngx_event_t *ev);
 static void ngx_http_spaces_recovery_handler(ngx_event_t *ev);
+static ngx_int_t ngx_http_spaces_recovery_still(
+    ngx_http_spaces_recovery_t *rec, ngx_http_spaces_found_t *found,
+    ngx_pool_t *pool);
 static ngx_int_t ngx_http_spaces_recovery_revive(
     ngx_http_spaces_recovery_t *rec, ngx_http_spaces_found_t *found);
 static ngx_int_t ngx_http_spaces_recovery_save(ngx_http_spaces_recovery_t *rec,
@@ -228,6 +231,7 @@ ngx_http_spaces_recovery_look(ngx_http_spaces_recovery_t *rec,
 {
     char                         *live, *live_json, *recording_json;
     char                         *live_wave, *recording_wave;
+    char                         *held_json, *held_wave;
     ngx_str_t                    *path;
     ngx_http_spaces_found_t      *found;
     ngx_http_spaces_room_info_t   info;
@@ -259,13 +263,33 @@ ngx_http_spaces_recovery_look(ngx_http_spaces_recovery_t *rec,
     recording_wave = (char *) ngx_http_spaces_recording_path(path, id, ".wave",
                                                              pool).data;
 
+    held_json = (char *) ngx_http_spaces_held_path(path, id, ".json",
+                                                   pool).data;
+    held_wave = (char *) ngx_http_spaces_held_path(path, id, ".wave",
+                                                   pool).data;
+
+    if (live == NULL || live_json == NULL || live_wave == NULL
+        || recording_json == NULL || recording_wave == NULL
+        || held_json == NULL || held_wave == NULL)
+    {
+        return;
+    }
+
+    if (access(held_json, F_OK) == 0) {
+
+        /* deleted by a worker that got no further: reconcile moves the audio */
+
+        if (access(live, F_OK) == -1) {
+            (void) rename(live_wave, held_wave);
+            (void) unlink(live_json);
+        }
+
+        return;
+    }
+
     found = malloc(sizeof(ngx_http_spaces_found_t));
 
-    if (found == NULL || live == NULL || live_json == NULL
-        || recording_json == NULL || live_wave == NULL
-        || recording_wave == NULL)
-    {
-        free(found);
+    if (found == NULL) {
         return;
     }
 
@@ -492,6 +516,40 @@ ngx_http_spaces_recovery_handler(ngx_event_t *ev)
 }
 
 
+/*
+ * Whether the audio is where it was found: NGX_DECLINED if it was deleted
+ * since, NGX_BUSY while that is going on
+ */
+
+static ngx_int_t
+ngx_http_spaces_recovery_still(ngx_http_spaces_recovery_t *rec,
+    ngx_http_spaces_found_t *found, ngx_pool_t *pool)
+{
+    ngx_str_t        id, name;
+    ngx_file_info_t  fi;
+
+    id.data = found->id;
+    id.len = NGX_HTTP_SPACES_ID_LEN;
+
+    if (ngx_http_spaces_zone_is_claimed(rec->smcf->zone, &id)) {
+        return NGX_BUSY;
+    }
+
+    name = found->published
+           ? ngx_http_spaces_recording_path(&rec->smcf->path, &id, ".opus",
+                                            pool)
+           : ngx_http_spaces_live_path(&rec->smcf->path, &id, ".opus", pool);
+
+    if (name.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_file_info(name.data, &fi) == NGX_FILE_ERROR
+           && ngx_errno == NGX_ENOENT
+           ? NGX_DECLINED : NGX_OK;
+}
+
+
 /* a room for a file, as if its host had just dropped when it was written */
 
 static ngx_int_t
@@ -513,6 +571,13 @@ ngx_http_spaces_recovery_revive(ngx_http_spaces_recovery_t *rec,
     pool = ngx_create_pool(NGX_HTTP_SPACES_DOCUMENT, ngx_cycle->log);
     if (pool == NULL) {
         return NGX_ERROR;
+    }
+
+    rc = ngx_http_spaces_recovery_still(rec, found, pool);
+
+    if (rc != NGX_OK) {
+        ngx_destroy_pool(pool);
+        return rc == NGX_DECLINED ? NGX_OK : NGX_ERROR;
     }
 
     document.data = found->document;
@@ -598,6 +663,13 @@ ngx_http_spaces_recovery_save(ngx_http_spaces_recovery_t *rec,
     pool = ngx_create_pool(NGX_HTTP_SPACES_DOCUMENT, ngx_cycle->log);
     if (pool == NULL) {
         return NGX_ERROR;
+    }
+
+    rc = ngx_http_spaces_recovery_still(rec, found, pool);
+
+    if (rc != NGX_OK) {
+        ngx_destroy_pool(pool);
+        return rc;
     }
 
     document.data = found->document;

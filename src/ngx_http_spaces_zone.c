@@ -622,6 +622,23 @@ ngx_http_spaces_zone_release(ngx_http_spaces_zone_t *zone, ngx_str_t *id)
 }
 
 
+ngx_uint_t
+ngx_http_spaces_zone_is_claimed(ngx_http_spaces_zone_t *zone, ngx_str_t *id)
+{
+    ngx_uint_t                claimed;
+    ngx_http_spaces_claim_t  *claim;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    claim = ngx_http_spaces_zone_find_claim(zone->sh, id);
+    claimed = (claim && ngx_http_spaces_alive(claim->pid));
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return claimed;
+}
+
+
 void
 ngx_http_spaces_zone_resave(ngx_http_spaces_zone_t *zone,
     ngx_http_spaces_room_t *room)

@@ -336,6 +336,10 @@ ngx_int_t ngx_http_spaces_zone_claim(ngx_http_spaces_zone_t *zone,
 void ngx_http_spaces_zone_release(ngx_http_spaces_zone_t *zone,
     ngx_str_t *id);
 
+/* whether a process that lives has claimed it */
+ngx_uint_t ngx_http_spaces_zone_is_claimed(ngx_http_spaces_zone_t *zone,
+    ngx_str_t *id);
+
 /* a room that ended is to be saved once more, unless its recording was moved */
 void ngx_http_spaces_zone_resave(ngx_http_spaces_zone_t *zone,
     ngx_http_spaces_room_t *room);

@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Select;
 use Mojo::Date;
 use Mojo::JSON qw(decode_json true);
 use Test::More;
@@ -175,6 +176,144 @@ subtest 'deleted, though it was never published' => sub {
     ok(until_ok(sub { $s->redis('EXISTS', 'spaces:node:here') }), 'restarted');
     is($s->http('GET', "/spaces/$id/replay")->code, 410, 'it stays deleted');
     is(files($s), held($id), 'and held');
+    $s->stop;
+};
+
+# what that deletion does on the disk, and whether it is decided by then
+
+my @steps = (
+    ['write held/', 'before', 0],
+    ['rename held/ID.json', 'before', 0],
+    ['rename held/ID.json', 'after', 1],
+    ['rename held/ID.opus', 'before', 1],
+    ['rename held/ID.opus', 'after', 1],
+    ['unlink live/ID.json', 'before', 1],
+    ['unlink live/ID.json', 'after', 1],
+);
+
+# one that ended, and could not be published
+sub unpublished {
+    my ($s) = @_;
+    my $space = $s->create(record => true);
+    my $id = $space->{id};
+    faults($s, 'rename recordings/' . substr($id, 0, 2) . "/$id.opus 30");
+    is($s->ingest($space, $Test::Spaces::Recordings::audio)->code, 200,
+       'it ends');
+    faults($s);
+    # its room is let go
+    ok(until_ok(sub {
+        $s->space($id)->{recording} eq 'none'
+            && $s->http('GET', '/metrics')->body
+               =~ /^spaces_rooms\{state="ended"\} 0/m;
+    }), 'with nothing to replay');
+    return $space;
+}
+
+sub unpublished_nginx {
+    return Test::Spaces->new(
+        workers => $_[0], with_faults, http => \%moderated,
+        quiet => ['rename\(\) of live/', 'exited on signal 9'],
+        server_more => 'location = /metrics { spaces_metrics; }')->start;
+}
+
+# how it is replayed, until it is as it should be
+sub replays_until {
+    my ($s, $id, $code) = @_;
+    my %codes;
+    until_ok(sub {
+        my $is = $s->http('GET', "/spaces/$id/replay")->code // 0;
+        $codes{$is} = 1;
+        return $is == $code;
+    });
+    return %codes;
+}
+
+sub is_deleted_for_good {
+    my ($s, $id, $name) = @_;
+    my %codes = replays_until($s, $id, 410);
+    ok($codes{410}, "$name: it is deleted");
+    ok(!$codes{200}, "$name: and was never to be heard");
+    ok(until_ok(sub {
+        my @mine = grep { /\Q$id/ && !/\.tmp$/ } split / /, files($s);
+        return "@mine" eq held($id);
+    }), "$name: the files are where they belong") or diag(files($s));
+    ok(until_ok(sub { grep { /^delete .*\Q$id/ } audit($s) }),
+       "$name: the audit has it");
+    is($s->http('GET', "/spaces/$id/review", moderator('mo'))->code, 200,
+       "$name: it can be reviewed");
+}
+
+subtest 'a worker is killed while it deletes what was never published' => sub {
+    my $s = unpublished_nginx(2);
+
+    for my $step (@steps) {
+        my ($where, $when, $decided) = @$step;
+        my $name = "$when $where";
+        my $space = unpublished($s);
+        my $id = $space->{id};
+        faults($s, "$where $when" =~ s/ID/$id/r);
+        delete_it($s, $space);
+        ok(!-s "$s->{dir}/faults", "$name: killed there");
+        faults($s);
+        if (!$decided) {
+            my $res;
+            ok(until_ok(sub {
+                $res = $s->http('GET', "/spaces/$id");
+                ($res->code // 0) == 200;
+            }), "$name: it is still there");
+            is($res->json->{recording}, 'none', "$name: and as it was");
+            ok(until_ok(sub { (delete_it($s, $space)->code // 0) == 200 }),
+               "$name: it can be deleted again");
+        }
+        is_deleted_for_good($s, $id, $name);
+    }
+    $s->stop;
+};
+
+subtest 'and all of nginx is killed with it' => sub {
+    my $s = unpublished_nginx(1);
+
+    for my $step (@steps) {
+        my ($where, $when, $decided) = @$step;
+        my $name = "$when $where";
+        my $space = unpublished($s);
+        my $id = $space->{id};
+        faults($s, "$where $when" =~ s/ID/$id/r);
+        # so that no worker follows
+        kill 'STOP', $s->{nginx_pid};
+        delete_it($s, $space);
+        ok(!-s "$s->{dir}/faults", "$name: killed there");
+        faults($s);
+        $s->stop_nginx('KILL');
+        $s->start_nginx;
+        if (!$decided) {
+            my %codes = replays_until($s, $id, 200);
+            ok($codes{200}, "$name: now it is published");
+            is(delete_it($s, $space)->code, 200, "$name: and deleted");
+        }
+        is_deleted_for_good($s, $id, $name);
+    }
+    $s->stop;
+};
+
+subtest 'a deletion waits for who looks for what was live' => sub {
+    my $s = unpublished_nginx(1);
+    my $space = unpublished($s);
+    my $id = $space->{id};
+    $s->stop_nginx;
+    faults($s, "open live/$id.opus stall");
+    $s->start_nginx;
+    my $socket = $s->socket;
+    print $socket "DELETE /spaces/$id HTTP/1.1\r\nHost: h\r\n",
+        "Authorization: Bearer $space->{token}\r\nConnection: close\r\n\r\n";
+    ok(!IO::Select->new($socket)->can_read(1), 'it waits');
+    unlike(files($s), qr{held/}, 'and does nothing yet');
+    faults($s);
+    like(Test::Spaces::read_all($socket, 30), qr{^HTTP/1.1 (?:200|503) },
+         'then it is answered, one way or another');
+    ok(until_ok(sub { (delete_it($s, $space)->code // 0) == 200 }),
+       'it is deleted');
+    is_deleted_for_good($s, $id, 'after a start');
     $s->stop;
 };
 
