@@ -401,7 +401,7 @@ ngx_http_spaces_room_own(ngx_http_spaces_main_conf_t *smcf,
     if (room->record
         && room->state != NGX_HTTP_SPACES_ROOM_FAILED
         && (room->state != NGX_HTTP_SPACES_ROOM_ENDED
-            || room->recording == NGX_HTTP_SPACES_AVAILABLE))
+            || (room->recording == NGX_HTTP_SPACES_AVAILABLE && !room->moved)))
     {
         owned->recorder = ngx_http_spaces_recorder_open(smcf, room, resume,
                                              ngx_http_spaces_owned_recorded,

@@ -580,6 +580,11 @@ sub drain {
         or $self->wrong('not all Spaces end: '
                         . join ' ', map { $_->{id} } $self->live_spaces);
     $_->close for @{ delete $self->{listeners} // [] };
+
+    # the agenda has also what brings back whom a blow has stopped
+    $self->await(60, sub {
+        !$self->{down} && !$self->{redis_busy} && !%{ $self->{stopped_pids} };
+    }) or $self->wrong('who was stopped does not go on');
     $self->{agenda} = [];
     $self->await(20, sub { !@{ $self->{pending} } });
 }
@@ -726,7 +731,6 @@ sub nginx_restarted {
 
 sub restart {
     my ($self) = @_;
-    $self->await(60, sub { !$self->{down} && !$self->{redis_busy} });
     $self->nginx_restarted;
     $self->await(60, sub { !$self->{down} }) or $self->wrong('no restart');
 }
