@@ -17,6 +17,7 @@
 #define NGX_HTTP_SPACES_WS_BACKLOG  32768
 
 
+static ngx_uint_t ngx_http_spaces_ingest_wants_returns(ngx_http_request_t *r);
 static void ngx_http_spaces_ingest_message(void *data, ngx_uint_t binary,
     u_char *p, size_t len);
 static ngx_int_t ngx_http_spaces_ingest_take(ngx_http_spaces_ingest_t *ingest,
@@ -74,7 +75,8 @@ ngx_http_spaces_ingest_websocket(ngx_http_spaces_ingest_t *ingest)
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
     ingest->entrant.margin = NGX_HTTP_SPACES_MARGIN_WEBSOCKET;
-    ingest->entrant.returns = ingest->bare;
+    ingest->entrant.returns = ingest->bare
+                              || ngx_http_spaces_ingest_wants_returns(r);
     ingest->resume = ngx_http_spaces_ingest_resume_messages;
 
     /* they are there before they say a word */
@@ -136,6 +138,19 @@ ngx_http_spaces_ingest_websocket(ngx_http_spaces_ingest_t *ingest)
     r->main->count++;
 
     return NGX_DONE;
+}
+
+
+/* a browser that can only record may still be able to play packets */
+
+static ngx_uint_t
+ngx_http_spaces_ingest_wants_returns(ngx_http_request_t *r)
+{
+    ngx_str_t  value;
+
+    return ngx_http_arg(r, (u_char *) "returns", 7, &value) == NGX_OK
+           && value.len == 4
+           && ngx_strncmp(value.data, "opus", 4) == 0;
 }
 
 

@@ -12,6 +12,8 @@ use File::Temp qw(tempdir);
 use Mojo::JSON qw(true);
 use Test::More;
 use Test::Spaces;
+use Test::Spaces::Audio qw(steady);
+use Test::Spaces::Loop;
 use Test::Spaces::Ogg qw(packets);
 use Test::Spaces::WebSocket;
 use Time::HiRes qw(sleep);
@@ -78,6 +80,43 @@ subtest 'over a WebSocket, in the pieces of a recorder' => sub {
     my %sent = map { $_ => 1 } packets($ogg);
     my @out = grep { $sent{$_} } packets($s->replay($space->{id}));
     is(scalar @out, scalar(packets($ogg)), 'every packet');
+};
+
+subtest 'who sends a container hears the others, if they want to' => sub {
+    my $space = $s->create;
+    my $ask = sub {
+        my ($protocol, $query, $token) = @_;
+        my ($ws, $line) = Test::Spaces::WebSocket->connect($s,
+            "/spaces/$space->{id}/ingest$query", $protocol,
+            %{ $s->bearer($token) });
+        like($line, qr/ 101 /, "$protocol$query: open");
+        $ws->flush;
+        return $ws;
+    };
+    my $loop = Test::Spaces::Loop->new($s);
+    $loop->speak($space, [steady(330)], how => 'opus', repeat => 1);
+    ok($loop->until(sub {
+        $s->space($space->{id})->{state} eq 'live';
+    }), 'live');
+    my %guest = map {
+        my ($protocol, $query) = split / /, $_, -1;
+        $_ => $ask->($protocol, $query, $s->invite($space, $_)->{token})
+    } 'spaces.webm.v1 ', 'spaces.webm.v1 ?returns=opus',
+      'spaces.ogg.v1 ?returns=opus', 'spaces.webm.v1 ?returns=x';
+    my %said = map { $_ => 1 } steady(330);
+    my $heard = sub {
+        my ($ws) = @_;
+        $ws->read;
+        return scalar grep { $said{$_} } $ws->data;
+    };
+    my $listens = sub {
+        my @n = map { $heard->($guest{$_}) } grep { /returns=opus/ } keys %guest;
+        return !grep { $_ < 20 } @n;
+    };
+    ok($loop->until($listens), 'the packets of the host, as they are');
+    is($heard->($guest{'spaces.webm.v1 '}), 0, 'not who does not ask');
+    is($heard->($guest{'spaces.webm.v1 ?returns=x'}), 0,
+       'nor who asks for what there is not');
 };
 
 subtest 'refusals' => sub {

@@ -95,7 +95,7 @@ class Recorded {
 const CONTAINERS = [['audio/ogg;codecs=opus', 'spaces.ogg.v1'],
                     ['audio/webm;codecs=opus', 'spaces.webm.v1']];
 
-export async function canSendPackets() {
+async function canSendPackets() {
     if (typeof AudioEncoder !== 'function' || !window.AudioWorkletNode) {
         return false;
     }

@@ -4,7 +4,8 @@
 // an <audio> elsewhere and for what is past. Comes back by itself.
 
 import { path, socketUrl, withToken } from './api.js';
-import { canDecode, PacketPlayer } from './packets.js';
+import { decodesPackets } from './decoders.js';
+import { PacketPlayer } from './packets.js';
 
 export class Live {
     // handlers: status(connecting | playing | reconnecting | stopped | failed)
@@ -20,7 +21,7 @@ export class Live {
         this.from = from;
         this.wait = 500;
         this.handlers.status('connecting');
-        if (from === null && canDecode()) {
+        if (from === null && decodesPackets()) {
             // made in the click that this is called in, or it stays silent
             this.context = new AudioContext({ sampleRate: 48000,
                                               latencyHint: 'interactive' });

@@ -4,56 +4,37 @@
 // connection allows: each is scheduled right behind the one before. The delay
 // grows when packets come too late, and what is too far ahead is left out.
 
+import { decoderOf } from './decoders.js';
 import { duration } from './opus.js';
 
 const MOST = 0.6;
 
-export const canDecode = () => typeof AudioDecoder === 'function';
-
 export class PacketPlayer {
     constructor({ context, delay }) {
         this.context = context;
-        this.delay = delay;             // seconds that are kept in hand
+        this.decoder = decoderOf(context, (...args) => this.play(...args));
+        this.least = 0.06 + this.decoder.delay;
+        this.delay = delay + this.decoder.delay; // seconds kept in hand
         this.next = 0;                  // when the next packet is to be heard
-        this.stamp = 0;
         this.calm = 0;                  // seconds without being too late
         this.gain = context.createGain();
         this.analyser = context.createAnalyser();
         this.analyser.fftSize = 1024;
         this.samples = new Float32Array(this.analyser.fftSize);
         this.gain.connect(this.analyser).connect(context.destination);
-        this.open();
-    }
-
-    open() {
-        this.decoder = new AudioDecoder({
-            output: (data) => this.play(data),
-            // a packet that can't be decoded costs itself, not the rest
-            error: () => { if (!this.closed) { this.open(); } },
-        });
-        this.decoder.configure({ codec: 'opus', sampleRate: 48000,
-                                 numberOfChannels: 2 });
     }
 
     push(packet) {
-        const length = duration(packet);
-        if (length === 0 || this.closed
-            || this.decoder.state !== 'configured') {
-            return;
+        if (duration(packet) > 0 && !this.closed) {
+            this.decoder.push(packet);
         }
-        this.decoder.decode(new EncodedAudioChunk({
-            type: 'key', timestamp: this.stamp, duration: length, data: packet,
-        }));
-        this.stamp += length;
     }
 
-    play(data) {
+    play(buffer, from, length) {
         const { context } = this;
         const now = context.currentTime;
-        const length = data.numberOfFrames / data.sampleRate;
 
         if (context.state !== 'running' || this.closed) {
-            data.close();
             return;
         }
         if (this.next < now + 0.005) {
@@ -63,25 +44,15 @@ export class PacketPlayer {
             this.calm = 0;
             this.next = now + this.delay;
         } else if (this.next > now + 2 * this.delay + 0.15) {
-            data.close();
             return;
         } else if ((this.calm += length) > 20) {
-            this.delay = Math.max(this.delay * 0.9, 0.06);
+            this.delay = Math.max(this.delay * 0.9, this.least);
             this.calm = 0;
         }
 
-        const buffer = context.createBuffer(data.numberOfChannels,
-                                            data.numberOfFrames,
-                                            data.sampleRate);
-        for (let i = 0; i < data.numberOfChannels; i++) {
-            data.copyTo(buffer.getChannelData(i),
-                        { planeIndex: i, format: 'f32-planar' });
-        }
-        data.close();
-
         const source = new AudioBufferSourceNode(context, { buffer });
         source.connect(this.gain);
-        source.start(this.next);
+        source.start(this.next, from, length);
         this.next += length;
     }
 
@@ -96,9 +67,7 @@ export class PacketPlayer {
 
     close() {
         this.closed = true;
-        if (this.decoder.state !== 'closed') {
-            this.decoder.close();
-        }
+        this.decoder.close();
         this.analyser.disconnect();
     }
 }

@@ -82,7 +82,7 @@ async function begin() {
         return;
     }
     host = space.host === me();
-    deaf = !await hears();
+    deaf = !hears();
     title();
     if (space.state === 'ended') {
         after();

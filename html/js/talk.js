@@ -4,8 +4,9 @@
 // It comes back by itself, into the same recording, until told to stop.
 
 import { path, Problem, socketUrl, withToken } from './api.js';
-import { canSendPackets, chooseEncoder } from './encoders.js';
-import { canDecode, PacketPlayer } from './packets.js';
+import { decodes } from './decoders.js';
+import { chooseEncoder } from './encoders.js';
+import { PacketPlayer } from './packets.js';
 import { tokenOf } from './session.js';
 
 // who can't send may wait so much, bytes; then the connection is given up
@@ -17,9 +18,8 @@ const REFUSED = 3;
 // it is not, once it has gone well for so long, ms
 const SETTLED = 5000;
 
-// whether a speaker hears the others here: they come back as they are sent, in
-// packets
-export const hears = async () => canDecode() && await canSendPackets();
+// whether a speaker hears the others here
+export const hears = decodes;
 
 export class Talk {
     // handlers: event(name, data), status(text), over(problem or null)
@@ -36,7 +36,7 @@ export class Talk {
             this.over(new Problem(0, 'no-encoder'));
             return;
         }
-        if (canDecode()) {
+        if (decodes()) {
             this.context = new AudioContext({ sampleRate: 48000,
                                               latencyHint: 'interactive' });
             await this.context.resume();
@@ -53,7 +53,8 @@ export class Talk {
         this.encoder = this.make(this.microphone, (data) => this.send(data));
         const { protocol } = this.encoder;
         const socket = new WebSocket(
-            socketUrl(withToken(path(this.id, '/ingest'), this.id)), protocol);
+            socketUrl(withToken(path(this.id, '/ingest'), this.id,
+                                { returns: 'opus' })), protocol);
         let opened = false;
         socket.binaryType = 'arraybuffer';
         this.socket = socket;
@@ -62,7 +63,7 @@ export class Talk {
             opened = true;
             this.since = Date.now();
             this.wait = 500;
-            if (this.context && protocol === 'spaces.opus.v1') {
+            if (this.context) {
                 this.player = new PacketPlayer({ context: this.context,
                                                  delay: 0.08 });
                 this.player.volume = this.loudness ?? 1;

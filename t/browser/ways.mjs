@@ -54,6 +54,21 @@ async function listening(browser) {
     ok(true, 'at the end there is nothing to replay, and that is said');
 }
 
+// a browser that can play nothing of what the others say
+
+async function deaf(browser) {
+    const { page, context } = await person(browser, url, {
+        name: 'ana', gone: ['AudioDecoder'] });
+    await context.addInitScript(() => {
+        HTMLMediaElement.prototype.canPlayType = () => '';
+    });
+    const space = await create();
+    await page.goto(`${url}/studio.html?id=${space.id}`);
+    await page.getByText('cannot play the others').waitFor();
+    ok(true, 'that the others can\'t be heard is said');
+    await context.close();
+}
+
 // what comes out of this browser is no audio
 
 async function garbled(browser) {
@@ -117,17 +132,21 @@ async function windows(browser) {
     const space = await create({ record: true, title: 'W'.repeat(120),
                                  topics: ['x'.repeat(60), 'y', 'z'] });
     const host = await goLive(browser, space);
-    await host.page.waitForTimeout(1000);
+    await sizes(browser, [[`space.html?id=${space.id}`, '.tile']]);
     await end(host);
+    await sizes(browser, [['', '.card'], ['studio.html', 'form'],
+                          [`space.html?id=${space.id}`, '.player'],
+                          ['space.html?id=none', '.notice']]);
+}
+
+async function sizes(browser, pages) {
     for (const [width, colorScheme] of [[320, 'dark'], [1440, 'light']]) {
         const { page, context } = await person(browser, url, {
             name: 'ana', colorScheme, viewport: { width, height: 700 } });
-        for (const [path, ready] of [['', '.card'], ['studio.html', 'form'],
-                                     [`space.html?id=${space.id}`, '.player'],
-                                     ['space.html?id=none', '.notice']]) {
+        for (const [path, ready] of pages) {
             await page.goto(`${url}/${path}`);
             await page.locator(ready).first().waitFor();
-            const name = `/${path.slice(0, 10)} at ${width}`;
+            const name = `/${path.slice(0, 10)} with ${ready} at ${width}`;
             await fits(page, name);
             await accessible(page, name);
         }
@@ -232,5 +251,5 @@ async function still(browser) {
     await context.close();
 }
 
-await run(listening, garbled, unlisted, ticketed, windows, keys, offline,
+await run(listening, deaf, garbled, unlisted, ticketed, windows, keys, offline,
           paging, french, still);

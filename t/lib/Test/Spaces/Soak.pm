@@ -103,7 +103,7 @@ sub run {
                 mixed => 1);
     $self->drain;
     $self->is_empty('warm', $fresh);
-    my $before = $self->footprint;
+    my $before = $self->rest;
     $self->pass('calm', $self->{calm}, create => 1);
     $self->drain;
     $self->is_empty('after the calm', $fresh);
@@ -805,6 +805,21 @@ sub is_empty {
     $self->await(0.3, sub { 0 }) while !$look->() && time < $until;
     $self->wrong("$when, $_") for @left;
 }
+
+# the footprint, when no folder is being read
+sub rest {
+    my ($self) = @_;
+    my $until = time + 30;
+    my ($now, $last);
+    do {
+        $last = $now // $self->footprint;
+        $self->await(1, sub { 0 });
+        $now = $self->footprint;
+    } while (join(' ', fds($now)) ne join(' ', fds($last)) && time < $until);
+    return $now;
+}
+
+sub fds { return map { "$_ $_[0]{$_}{fds}" } sort keys %{ $_[0] } }
 
 sub compare {
     my ($self, $before) = @_;
