@@ -8,6 +8,7 @@
 
 
 #include "ngx_http_spaces_clip.h"
+#include "ngx_http_spaces_tick.h"
 #include "ngx_http_spaces_transfer.h"
 
 #include "spaces_clip.h"
@@ -299,6 +300,7 @@ ngx_http_spaces_clip_post(ngx_http_spaces_clip_t *clip)
     }
 
     clip->busy = 1;
+    ngx_http_spaces_tick_hold();
 
     return NGX_HTTP_SPACES_LATER;
 }
@@ -368,6 +370,7 @@ ngx_http_spaces_clip_done(ngx_event_t *ev)
     ngx_http_request_t  *r;
 
     clip->busy = 0;
+    ngx_http_spaces_tick_let_go();
 
     r = clip->request;
 

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_spaces_moving.h"
+#include "ngx_http_spaces_tick.h"
 
 
 typedef struct {
@@ -47,6 +48,8 @@ ngx_http_spaces_moving(ngx_http_request_t *r, ngx_http_spaces_move_e kind,
 
     cln->handler = ngx_http_spaces_moving_cleanup;
 
+    ngx_http_spaces_tick_hold();
+
     return NGX_HTTP_SPACES_LATER;
 }
 
@@ -57,6 +60,7 @@ ngx_http_spaces_moving_cleanup(void *data)
     ngx_http_spaces_moving_t  *moving = data;
 
     if (moving->move) {
+        ngx_http_spaces_tick_let_go();
         ngx_http_spaces_move_leave(moving->move);
     }
 }
@@ -71,6 +75,7 @@ ngx_http_spaces_moving_moved(void *data, ngx_int_t rc,
     ngx_http_spaces_moving_t  *moving = data;
 
     moving->move = NULL;
+    ngx_http_spaces_tick_let_go();
 
     r = moving->request;
     c = r->connection;

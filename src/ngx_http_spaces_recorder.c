@@ -842,6 +842,14 @@ ngx_http_spaces_recorder_publish_task(void *data, ngx_log_t *log)
         return;
     }
 
+    /* who began the recording may have died before it made the folder */
+
+    if (ngx_http_spaces_make_folder(t->recording) != NGX_OK) {
+        ngx_http_spaces_recorder_error(t, "mkdir() of recordings/<xx>");
+        t->size = 0;
+        return;
+    }
+
     if (ngx_http_spaces_write_file(t->recording_json, t->document,
                                    t->document_len)
         != NGX_OK

@@ -28,11 +28,13 @@ struct ngx_http_spaces_tick_s {
     ngx_queue_t                    waiters;
     ngx_queue_t                   *next;       /* waiter to be asked */
     ngx_event_t                    event;
+    ngx_uint_t                     held;       /* so often */
     int64_t                        due;        /* ms, 0: when it comes */
     unsigned                       running:1;
 };
 
 
+static ngx_http_spaces_tick_t *ngx_http_spaces_tick_own(void);
 static void ngx_http_spaces_tick_handler(ngx_event_t *ev);
 static void ngx_http_spaces_tick_again(ngx_http_spaces_tick_t *tick,
     ngx_uint_t busy);
@@ -93,18 +95,49 @@ ngx_http_spaces_wait(ngx_http_spaces_tick_t *tick,
 void
 ngx_http_spaces_stop_waiting(ngx_http_spaces_waiter_t *waiter)
 {
-    ngx_http_spaces_tick_t       *tick;
-    ngx_http_spaces_main_conf_t  *smcf;
+    ngx_http_spaces_tick_t  *tick;
 
-    smcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                               ngx_http_spaces_module);
-    tick = smcf->tick;
+    tick = ngx_http_spaces_tick_own();
 
     if (tick->next == &waiter->queue) {
         tick->next = ngx_queue_next(&waiter->queue);
     }
 
     ngx_queue_remove(&waiter->queue);
+}
+
+
+void
+ngx_http_spaces_tick_hold(void)
+{
+    ngx_http_spaces_tick_t  *tick;
+
+    tick = ngx_http_spaces_tick_own();
+
+    tick->held++;
+    tick->event.cancelable = 0;
+}
+
+
+void
+ngx_http_spaces_tick_let_go(void)
+{
+    /* the next tick sees to it whether the worker may leave */
+
+    ngx_http_spaces_tick_own()->held--;
+}
+
+
+/* this worker's */
+
+static ngx_http_spaces_tick_t *
+ngx_http_spaces_tick_own(void)
+{
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    smcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_spaces_module);
+    return smcf->tick;
 }
 
 
@@ -168,7 +201,8 @@ ngx_http_spaces_tick_again(ngx_http_spaces_tick_t *tick, ngx_uint_t busy)
 
     /* a leaving worker stays for those who wait, and for no other */
 
-    tick->event.cancelable = ngx_queue_empty(&tick->waiters);
+    tick->event.cancelable = ngx_queue_empty(&tick->waiters)
+                             && tick->held == 0;
 
     if (!busy && ngx_queue_empty(&tick->waiters)) {
         delay = NGX_HTTP_SPACES_TICK_IDLE;

@@ -54,5 +54,12 @@ void ngx_http_spaces_wait(ngx_http_spaces_tick_t *tick,
 /* a waiter may stop waiting in its own handler */
 void ngx_http_spaces_stop_waiting(ngx_http_spaces_waiter_t *waiter);
 
+/*
+ * A worker that leaves stays until what was held is let go as often: a request
+ * waits for a thread, and has no timer.
+ */
+void ngx_http_spaces_tick_hold(void);
+void ngx_http_spaces_tick_let_go(void);
+
 
 #endif /* _NGX_HTTP_SPACES_TICK_H_INCLUDED_ */

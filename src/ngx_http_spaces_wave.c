@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_spaces_wave.h"
+#include "ngx_http_spaces_tick.h"
 
 #include "spaces_opus.h"
 #include "spaces_wave.h"
@@ -179,6 +180,7 @@ ngx_http_spaces_wave_send(ngx_http_request_t *r, ngx_http_spaces_wave_e kind,
     }
 
     wave->busy = 1;
+    ngx_http_spaces_tick_hold();
 
     return NGX_HTTP_SPACES_LATER;
 }
@@ -304,6 +306,7 @@ ngx_http_spaces_wave_done(ngx_event_t *ev)
     ngx_http_request_t  *r;
 
     wave->busy = 0;
+    ngx_http_spaces_tick_let_go();
 
     r = wave->request;
 

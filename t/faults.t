@@ -317,6 +317,72 @@ subtest 'a deletion waits for who looks for what was live' => sub {
     $s->stop;
 };
 
+# what the beginning of a recording does on the disk
+
+subtest 'a worker is killed while it begins a recording' => sub {
+    my $s = Test::Spaces->new(workers => 2, with_faults,
+                              http => { spaces_reconnect => '30s' },
+                              quiet => ['exited on signal 9'])->start;
+    for my $step (['mkdir recordings/XX', 'before'],
+                  ['mkdir recordings/XX', 'after'],
+                  ['open live/ID.opus', 'before'],
+                  ['open live/ID.opus', 'after'],
+                  ['rename live/ID.json', 'before'],
+                  ['rename live/ID.json', 'after'],
+                  ['pwrite live/ID.opus', 'before'])
+    {
+        my ($where, $when) = @$step;
+        my $name = "$when $where";
+        my $space = $s->create(record => true);
+        my ($id, $xx) = ($space->{id}, substr $space->{id}, 0, 2);
+        faults($s, "$where $when" =~ s/ID/$id/r =~ s/XX/$xx/r);
+        my $host = $s->begin_ingest($space);
+        Test::Spaces::chunk($host, $Test::Spaces::Recordings::audio);
+        ok(until_ok(sub { !-s "$s->{dir}/faults" }), "$name: killed there");
+        faults($s);
+        close $host;
+        my $res;
+        ok(until_ok(sub {
+            $res = $s->ingest($space, $Test::Spaces::Recordings::audio);
+            return ($res->code // 0) == 200;
+        }), "$name: the host comes back") or diag($res->body);
+        is($res->json->{recording}, 'available', "$name: it is published");
+        oggz_ok($s->replay($id), "$name: and sound");
+    }
+    $s->stop;
+};
+
+subtest 'a worker that leaves waits for the disk' => sub {
+    my $s = Test::Spaces->new(workers => 1, with_faults)->start;
+    my $deleted = recorded($s);
+    my $heard = recorded($s);
+    my ($old) = $s->worker_pids;
+    faults($s, "rename held/$deleted->{id}.opus stall",
+           "open $heard->{id}.opus stall", "open $heard->{id}.wave stall");
+    my %ask = (
+        deletion => "DELETE /spaces/$deleted->{id}",
+        clip => "GET /spaces/$heard->{id}/replay?start=0&end=0.5",
+        waveform => "GET /spaces/$heard->{id}/replay/waveform",
+    );
+    my %socket;
+    for my $name (sort keys %ask) {
+        my $socket = $socket{$name} = $s->socket;
+        print $socket "$ask{$name} HTTP/1.1\r\nHost: h\r\n",
+            "Authorization: Bearer $deleted->{token}\r\n",
+            "Connection: close\r\n\r\n";
+        ok(!IO::Select->new($socket)->can_read(0.3), "$name: it stalls");
+    }
+    $s->signal('HUP');
+    ok(until_ok(sub { $s->error_log =~ /gracefully shutting down/ }), 'it leaves');
+    is($s->http('GET', "/spaces/$heard->{id}")->code, 200, 'there is another');
+    ok(kill(0, $old), 'but is there yet');
+    faults($s);
+    like(Test::Spaces::read_all($socket{$_}, 30), qr{^HTTP/1.1 200 },
+         "$_: answered") for sort keys %ask;
+    ok(until_ok(sub { !kill 0, $old }), 'then it goes');
+    $s->stop;
+};
+
 # more recordings than there are threads for the disk
 my $many = 36;
 
