@@ -42,7 +42,7 @@ sub new {
 
     my $self = $class->SUPER::new(
         workers => 3, seed => 1, hit => 60, calm => 20, rooms => 8,
-        shutdown_timeout => '2s', say => sub { },
+        shutdown_timeout => '2s', redis_timeout => '500ms', say => sub { },
         redis_options => ['--appendonly', 'yes'],
         server_more => <<'END',
         location /lasting {
