@@ -106,11 +106,11 @@ sub agreement {
 
 sub measured {
     my ($id, $space, $file) = @_;
-    my $size = -s $file // 0;
+    my $audio = slurp($file);
+    my $size = length $audio;
     return "$id: has $space->{bytes} bytes, its file $size"
         if $space->{bytes} != $size;
-    my ($last) = reverse pages(slurp($file));
-    my ($first) = pages(slurp($file));
+    my ($first, $last) = (pages($audio))[0, -1];
     my $skip = unpack 'x10 v', $first->{body};
     my $ms = int(($last->{granule} - $skip) / 48);
     return "$id: lasts $space->{duration} ms, its file $ms"
