@@ -120,6 +120,10 @@ sub conf {
     my $user = $> == 0 ? ($ENV{SPACES_TEST_USER} // '') : '';
     $user = "user $user;" if $user;
 
+    # what a new binary is to have as well
+    my $environment = $ENV{SPACES_SANITIZED}
+        ? 'env ASAN_OPTIONS; env LSAN_OPTIONS; env UBSAN_OPTIONS;' : '';
+
     my %http = (
         spaces_zone => 'spaces 16m',
         spaces_path => "$dir/spaces",
@@ -140,6 +144,7 @@ sub conf {
     return <<"END";
 $module
 $user
+$environment
 worker_processes $self->{workers};
 error_log $dir/logs/error.log info;
 pid $dir/nginx.pid;
