@@ -55,6 +55,8 @@ static void ngx_http_spaces_feed_add(ngx_http_spaces_feed_t *feed,
     ngx_uint_t form);
 static void ngx_http_spaces_feed_serve(ngx_http_spaces_feed_t *feed);
 
+static void ngx_http_spaces_feed_round(ngx_http_spaces_feed_t *feed,
+    ngx_uint_t form);
 static void ngx_http_spaces_feeds_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_http_spaces_feed_serve_on(ngx_http_spaces_feed_t *feed,
     int64_t until);
@@ -809,12 +811,15 @@ ngx_http_spaces_feed_beat(ngx_http_spaces_feed_t *feed)
 static void
 ngx_http_spaces_feed_add(ngx_http_spaces_feed_t *feed, ngx_uint_t form)
 {
-    ngx_http_spaces_bytes_t  *bytes;
+    ngx_http_spaces_bytes_t     *bytes;
+    ngx_http_spaces_audience_t  *audience;
 
     bytes = &feed->smcf->feeds->bytes;
+    audience = &feed->audiences[form];
 
-    ngx_http_spaces_stream_add(&feed->audiences[form].stream, bytes->data,
-                               bytes->len, feed->now, NGX_HTTP_SPACES_BEHIND);
+    ngx_http_spaces_stream_add(&audience->stream, bytes->data, bytes->len,
+                               feed->now, NGX_HTTP_SPACES_BEHIND,
+                               audience->needed);
     feed->due = 1;
 }
 
@@ -834,13 +839,31 @@ ngx_http_spaces_feed_serve(ngx_http_spaces_feed_t *feed)
     }
 
     feed->serving = 1;
-    feed->form = 0;
-    feed->next = ngx_queue_head(&feed->audiences[0].listeners);
+
+    ngx_http_spaces_feed_round(feed, 0);
 
     ngx_queue_insert_tail(&feeds->pending, &feed->pending);
 
     if (!feeds->event.posted) {
         ngx_post_event(&feeds->event, &ngx_posted_next_events);
+    }
+}
+
+
+/* of those who take that form */
+
+static void
+ngx_http_spaces_feed_round(ngx_http_spaces_feed_t *feed, ngx_uint_t form)
+{
+    ngx_http_spaces_audience_t  *audience;
+
+    feed->form = form;
+
+    if (form < ngx_http_spaces_form_n) {
+        audience = &feed->audiences[form];
+        audience->lowest = audience->stream.head;
+
+        feed->next = ngx_queue_head(&audience->listeners);
     }
 }
 
@@ -901,11 +924,9 @@ ngx_http_spaces_feed_serve_on(ngx_http_spaces_feed_t *feed, int64_t until)
 
         if (q == ngx_queue_sentinel(&audience->listeners)) {
 
-            if (++feed->form < ngx_http_spaces_form_n) {
-                audience = &feed->audiences[feed->form];
-                feed->next = ngx_queue_head(&audience->listeners);
-            }
+            audience->needed = audience->lowest;
 
+            ngx_http_spaces_feed_round(feed, feed->form + 1);
             continue;
         }
 

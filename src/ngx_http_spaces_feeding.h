@@ -24,6 +24,10 @@ typedef struct {
     ngx_http_spaces_stream_t      stream;
     ngx_queue_t                   listeners;
     ngx_uint_t                    n;
+
+    /* bytes of the stream: nobody is further behind, by the last round */
+    uint64_t                      needed;
+    uint64_t                      lowest;    /* in the round at hand */
 } ngx_http_spaces_audience_t;
 
 

@@ -30,6 +30,8 @@ static int64_t ngx_http_spaces_listener_granule(ngx_http_spaces_room_t *room,
     uint64_t start);
 static ngx_int_t ngx_http_spaces_listener_hello(
     ngx_http_spaces_listener_t *listener, json_t *hello);
+static void ngx_http_spaces_listener_behind(
+    ngx_http_spaces_listener_t *listener);
 static ngx_int_t ngx_http_spaces_listener_catch_up(
     ngx_http_spaces_listener_t *listener);
 static ngx_int_t ngx_http_spaces_listener_refill(
@@ -315,6 +317,7 @@ ngx_http_spaces_listener_serve(ngx_http_spaces_listener_t *listener)
     }
 
     if (listener->blocked) {
+        ngx_http_spaces_listener_behind(listener);
         return;
     }
 
@@ -358,6 +361,7 @@ ngx_http_spaces_listener_send(ngx_http_spaces_listener_t *listener, u_char *p,
     if (n == NGX_AGAIN) {
         listener->blocked = 1;
         listener->blocked_at = listener->feed->now;
+        ngx_http_spaces_listener_behind(listener);
         return NGX_AGAIN;
     }
 
@@ -367,6 +371,22 @@ ngx_http_spaces_listener_send(ngx_http_spaces_listener_t *listener, u_char *p,
     }
 
     return n;
+}
+
+
+/* what it has not taken yet is to be kept for it */
+
+static void
+ngx_http_spaces_listener_behind(ngx_http_spaces_listener_t *listener)
+{
+    ngx_http_spaces_audience_t  *audience;
+
+    if (listener->catching_up) {
+        return;
+    }
+
+    audience = &listener->feed->audiences[listener->form];
+    audience->lowest = ngx_min(audience->lowest, listener->position);
 }
 
 

@@ -23,7 +23,7 @@
 
 
 static ngx_int_t ngx_http_spaces_stream_grow(ngx_http_spaces_stream_t *stream,
-    size_t len, int64_t since);
+    size_t len, int64_t since, uint64_t needed);
 static void ngx_http_spaces_stream_over(ngx_http_spaces_stream_t *stream);
 static void ngx_http_spaces_stream_mark(ngx_http_spaces_stream_t *stream,
     int64_t now);
@@ -65,12 +65,13 @@ ngx_http_spaces_stream_free(ngx_http_spaces_stream_t *stream)
 
 void
 ngx_http_spaces_stream_add(ngx_http_spaces_stream_t *stream, u_char *data,
-    size_t len, int64_t now, int64_t keep)
+    size_t len, int64_t now, int64_t keep, uint64_t needed)
 {
     size_t  start, first;
 
     if (len == 0
-        || ngx_http_spaces_stream_grow(stream, len, now - keep) != NGX_OK)
+        || ngx_http_spaces_stream_grow(stream, len, now - keep, needed)
+           != NGX_OK)
     {
         return;
     }
@@ -166,7 +167,7 @@ ngx_http_spaces_stream_at(ngx_http_spaces_stream_t *stream, uint64_t position,
 
 static ngx_int_t
 ngx_http_spaces_stream_grow(ngx_http_spaces_stream_t *stream, size_t len,
-    int64_t since)
+    int64_t since, uint64_t needed)
 {
     size_t      size, n, start, end;
     u_char     *data;
@@ -187,6 +188,7 @@ ngx_http_spaces_stream_grow(ngx_http_spaces_stream_t *stream, size_t len,
 
     keep = i < stream->nmarks ? stream->marks[i % stream->size_marks].at
                               : stream->head;
+    keep = ngx_max(keep, needed);
 
     /*
      * Doubled: there is no end where there was none before, so a write that

@@ -41,11 +41,11 @@ ngx_int_t ngx_http_spaces_stream_init(ngx_http_spaces_stream_t *stream);
 void ngx_http_spaces_stream_free(ngx_http_spaces_stream_t *stream);
 
 /*
- * Adds whole frames, which get a mark.  What is younger than "keep" ms is not
- * written over, as far as memory goes.
+ * Adds whole frames, which get a mark.  What is younger than "keep" ms, and
+ * not before "needed", is not written over, as far as memory goes.
  */
 void ngx_http_spaces_stream_add(ngx_http_spaces_stream_t *stream, u_char *data,
-    size_t len, int64_t now, int64_t keep);
+    size_t len, int64_t now, int64_t keep, uint64_t needed);
 
 /* the bytes at a position, and how many follow in one piece, up to the end */
 u_char *ngx_http_spaces_stream_at(ngx_http_spaces_stream_t *stream,

@@ -16,6 +16,7 @@ use Test::More;
 use Test::Spaces;
 use Test::Spaces::Audio qw(babble broken_pages seconds_of steady
                            whole);
+use Test::Spaces::Bystander qw(number_of numbered);
 use Test::Spaces::Loop;
 use Test::Spaces::Ogg qw(packets pages);
 use Time::HiRes qw(time);
@@ -238,6 +239,63 @@ subtest 'a link that is revoked' => sub {
     is($l{opus}{ws}{code}, 1008, 'and told so');
 };
 
+# with hardly any room in it, here and there
+sub small_socket {
+    my $socket = IO::Socket::INET->new(Proto => 'tcp');
+    $socket->setsockopt(SOL_SOCKET, SO_RCVBUF, 2048);
+    $socket->connect(pack_sockaddr_in($s->{small_port},
+                                      inet_aton('127.0.0.1'))) or die;
+    return $socket;
+}
+
+# what is kept for who is behind: five seconds, and no more
+subtest 'some that read late' => sub {
+    my $loop = Test::Spaces::Loop->new($s);
+    my $space = $s->create;
+    my @fat = steady(590, bitrate => '256k', channels => 2);
+    $loop->speak($space, [map { numbered($fat[$_ % @fat], $_) } 0 .. 2000]);
+    is_live($s, $loop, $space);
+    my %pause = (late => 2.5, 'too late' => 6.3);
+    my %l = map { $_ => $loop->listen($space, connection => small_socket()) }
+            keys %pause;
+    my $beside = $loop->listen($space);
+    my $begun = sub { !grep { length $_->audio < 20_000 } values %l };
+    ok($loop->until($begun), 'they listen');
+
+    $loop->{stall} = 0;
+    my $began = time;
+    $_->{reads} = 0 for values %l;
+    for my $name (sort { $pause{$a} <=> $pause{$b} } keys %pause) {
+        $loop->run($began + $pause{$name} - time);
+        $l{$name}{reads} = 1;
+        my $had = length $l{$name}->audio;
+        # what is in the sockets, and the present behind it; or no more
+        ok($loop->until(sub {
+            $l{$name}{gone} || length $l{$name}->audio > $had + 200_000;
+        }), "$name: reads on");
+    }
+    my $stall = $loop->{stall};
+
+    for my $name (sort keys %l) {
+        my @n = map { number_of($_) // () } packets($l{$name}->audio);
+        my @gaps = grep { $_ != 1 } map { $n[$_] - $n[$_ - 1] } 1 .. $#n;
+        # who could not read when they wanted to is later than that, and who
+        # is later than memory goes is let go
+        my $late = $pause{$name} + $stall;
+        if ($late < 4.5) {
+            is("@gaps", '', "$name: nothing is left out");
+            ok(!$l{$name}{gone}, "$name: nor is it let go");
+        } elsif ($pause{$name} > 5 && !$l{$name}{gone}) {
+            is(scalar @gaps, 1, "$name: some is left out, once");
+            cmp_ok($gaps[0] // 0, '>', 50, "$name: more than a second");
+        }
+        my @pages = pages(whole($l{$name}->audio));
+        is(scalar(grep { !$_->{good} } @pages), 0, "$name: sound pages");
+    }
+    is(broken_pages($beside->audio), '', 'who reads at once has every page');
+    end_it($s, $loop, $space);
+};
+
 subtest 'one that never reads beside fifty that do' => sub {
     my $loop = Test::Spaces::Loop->new($s);
     my $space = $s->create;
@@ -245,12 +303,7 @@ subtest 'one that never reads beside fifty that do' => sub {
     $loop->speak($space, \@fat, repeat => 1);
     is_live($s, $loop, $space);
 
-    # with hardly any room in its socket, here and there
-    my $socket = IO::Socket::INET->new(Proto => 'tcp');
-    $socket->setsockopt(SOL_SOCKET, SO_RCVBUF, 2048);
-    $socket->connect(pack_sockaddr_in($s->{small_port},
-                                      inet_aton('127.0.0.1'))) or die;
-    my $never = $loop->listen($space, connection => $socket, reads => 0);
+    my $never = $loop->listen($space, connection => small_socket(), reads => 0);
     $loop->{stall} = 0;
     my @l = map { $loop->listen($space) } 1 .. 50;
     $loop->until(sub { !grep { !length $_->{body} } @l });
@@ -322,8 +375,13 @@ subtest 'worker_shutdown_timeout' => sub {
     $s->signal('HUP');
     ok($loop->until(sub { !grep { !$_->{gone} } $host, values %l }),
        'everybody is cut');
-    is($_->{ws}{code}, 1012, "$_->{how}: with 1012")
-        for $host, @l{qw(opus ogg)};
+    for (['the host', $host], map { [$_, $l{$_}] } qw(opus ogg)) {
+        my ($who, $end) = @$_;
+        my $ws = $end->{ws};
+        is($ws->{code}, 1012, "$who: with 1012")
+            or diag(explain({ %$ws, socket => 0, messages =>
+                              scalar @{ $ws->{messages} } }));
+    }
     ok($l{http}{complete}, 'http: with a clean end');
     is(broken_pages($l{http}->audio), '', 'http: of sound pages');
 

@@ -132,7 +132,7 @@ subtest 'Redis is there later than nginx' => sub {
 };
 
 subtest 'Redis that does not answer' => sub {
-    my $s = Test::Spaces->new(workers => 2)->start;
+    my $s = Test::Spaces->new(workers => 2, redis_timeout => '2s')->start;
     is($s->http('GET', '/spaces')->code, 200, 'before');
     kill 'STOP', $s->{redis_pid};
     my $began = time;
