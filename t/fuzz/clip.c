@@ -85,10 +85,8 @@ check_file(const uint8_t *data, size_t len, uint32_t *seed)
     recording_open(&recording, data, len);
     container_read(&file, data, len, 0, 0);
 
-    total = recording.n ? recording.pages[recording.n - 1].granule
-                          - recording.pre_skip
-                        : 48000;
-    total = total > 1 ? total : 1;
+    total = recording.n ? recording.pages[recording.n - 1].granule : 48000;
+    total = total > recording.pre_skip + 1 ? total - recording.pre_skip : 1;
 
     check_span(&recording, &file, fd, 0, INT64_MAX, seed);
     check_span(&recording, &file, fd, 0, 1, seed);

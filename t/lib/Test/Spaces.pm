@@ -395,6 +395,8 @@ sub check_log {
     my @bad = $self->bad_lines;
     is(join("\n", @bad[0 .. ($#bad > 9 ? 9 : $#bad)]), '',
        'no alert and no crash in the log');
+    my ($report) = $self->error_log =~ /(Sanitizer: .{0,3000})/s;
+    Test::More::diag($report) if @bad && $report;
     Test::Spaces::Contract::hold_log("$self->{dir}/logs/contract.log",
                                      $self->{own_answers});
 }
