@@ -13,6 +13,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 use Test::Spaces;
 use Test::Spaces::Example;
+use Test::Spaces::Script;
 
 my $top = "$FindBin::Bin/..";
 my $chromium = $ENV{CHROMIUM} // '/usr/bin/chromium';
@@ -21,34 +22,9 @@ my $chromium = $ENV{CHROMIUM} // '/usr/bin/chromium';
 die "no browser: \"make test\" installs what is missing\n"
     if !-x $chromium || !-d "$top/build/browser/node_modules";
 
-# a script that tells in TAP what it has found; it goes on by itself
+sub script { return "$FindBin::Bin/browser/$_[0].mjs" }
 
-sub begin {
-    my ($name, @args) = @_;
-    open my $tap, '-|', 'node', "$FindBin::Bin/browser/$name.mjs", @args
-        or die "node: $!";
-    return $tap;
-}
-
-sub told {
-    my ($name, $tap) = @_;
-    subtest $name => sub {
-        my $plan;
-        while (my $line = <$tap>) {
-            if (my ($not, $what) = $line =~ /^(not )?ok \d+ - (.*)/) {
-                ok(!$not, $what);
-            } elsif ($line =~ /^1\.\.\d+/) {
-                $plan = 1;
-            } else {
-                diag($line =~ s/^# |\n\z//gr);
-            }
-        }
-        close $tap;
-        ok($plan, 'it came to its end');
-    };
-}
-
-told('strings', begin('strings'));
+told('strings', begin(script('strings')));
 
 # side by side: most of the time they wait for what takes its time
 
@@ -58,7 +34,7 @@ for my $name (grep { !/^(?:lib|strings|screenshots)$/ }
 {
     my $s = Test::Spaces::Example->new(example => 'spaces');
     $s->start;
-    push @running, [$name, begin($name, $s->url), $s];
+    push @running, [$name, begin(script($name), $s->url), $s];
 }
 for (@running) {
     my ($name, $tap, $s) = @$_;
