@@ -30,6 +30,7 @@ static char *ngx_http_spaces_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
 static ngx_int_t ngx_http_spaces_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_spaces_mask_handler(ngx_http_request_t *r);
+static void ngx_http_spaces_init_descriptors(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_spaces_init_process(ngx_cycle_t *cycle);
 static void ngx_http_spaces_exit_process(ngx_cycle_t *cycle);
 
@@ -539,6 +540,37 @@ ngx_http_spaces_mask_handler(ngx_http_request_t *r)
 }
 
 
+/*
+ * A process with threads that needs more descriptors than it has a table for
+ * waits in accept() until the kernel has seen all CPUs pass by: 10 ms and more,
+ * at 64 of them, 128, 256 and so on.  It gets the largest table now.
+ */
+
+static void
+ngx_http_spaces_init_descriptors(ngx_cycle_t *cycle)
+{
+    int            fd;
+    rlim_t         last;
+    struct rlimit  limit;
+
+    /* connections, and some files */
+
+    last = (rlim_t) cycle->connection_n + 64;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0
+        && limit.rlim_cur != RLIM_INFINITY)
+    {
+        last = ngx_min(last, limit.rlim_cur - 1);
+    }
+
+    fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int) last);
+
+    if (fd != -1) {
+        (void) close(fd);
+    }
+}
+
+
 static ngx_int_t
 ngx_http_spaces_init_process(ngx_cycle_t *cycle)
 {
@@ -554,6 +586,8 @@ ngx_http_spaces_init_process(ngx_cycle_t *cycle)
     if (smcf == NULL || smcf->thread_pool == NULL) {
         return NGX_OK;
     }
+
+    ngx_http_spaces_init_descriptors(cycle);
 
     smcf->zone = smcf->shm_zone->data;
 
