@@ -47,7 +47,7 @@ sub new {
                        file => "$s->{dir}/bystander" }, $class;
 
     my @steady = steady($hz);
-    my $n = ($o{seconds} // 600) / 0.02;
+    my $n = ($o{seconds} // 1800) / 0.02;
     $self->{packets} = [map { numbered($steady[$_ % @steady], $_) } 0 .. $n];
 
     $self->{pid} = fork // die "fork: $!";
