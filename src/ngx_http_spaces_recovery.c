@@ -765,7 +765,10 @@ ngx_http_spaces_recovery_live(void *data, redisReply *reply)
     rec->answers--;
 
     if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
-        rec->asked = 0;
+
+        /* what is no set will be none when it is asked for again */
+
+        rec->asked = ngx_http_spaces_redis_refused(rec->smcf->redis);
         return;
     }
 
@@ -834,6 +837,13 @@ ngx_http_spaces_recovery_live_space(void *data, redisReply *reply)
     ngx_http_spaces_recovery_t  *rec = data;
 
     rec->answers--;
+
+    if (reply == NULL && ngx_http_spaces_redis_refused(rec->smcf->redis)) {
+
+        /* it isn't a Space, and others are not to wait behind it */
+
+        return;
+    }
 
     pool = ngx_create_pool(NGX_HTTP_SPACES_DOCUMENT, ngx_cycle->log);
 

@@ -143,6 +143,29 @@ subtest 'Redis that does not answer' => sub {
     $s->stop;
 };
 
+# keys of what is live that are something else hold nobody up at a start
+
+subtest 'what is live is no set, or no Space' => sub {
+    my $s = Test::Spaces->new(workers => 2, http => { spaces_reconnect => '30s' },
+                              quiet => ['exited on signal 9'])->start;
+    my $id = 'a' x 20;
+    for my $wrong (
+        ['SET', 'spaces:live:here', 'x'],
+        ['SET', "spaces:space:{$id}", 'x'],
+    ) {
+        my $name = "@$wrong";
+        $s->stop_nginx('KILL');
+        $s->redis('DEL', 'spaces:live:here', 'spaces:node:here');
+        $s->redis('SADD', 'spaces:live:here', $id);
+        $s->redis('DEL', $wrong->[1]) if $wrong->[1] =~ /live/;
+        is($s->redis(@$wrong), 'OK', $name);
+        $s->start_nginx;
+        ok(until_ok(sub { $s->redis('EXISTS', 'spaces:node:here') }),
+           "$name: it is got over");
+    }
+    $s->stop;
+};
+
 subtest 'Redis that refuses' => sub {
     my $s = Test::Spaces->new(workers => 2,
         redis_options => ['--requirepass', 'secret'],
