@@ -127,12 +127,12 @@ export class Clip {
         move(event);
     }
 
-    // typed: one that passes the other takes it along
+    // typed: one that comes too near to the other takes it along
     put(name, at) {
         const long = this.end - this.start;
-        if (name === 'start' && at >= this.end) {
+        if (name === 'start' && at > this.end - LEAST) {
             this.end = tenths(within(at + long, 0, this.length));
-        } else if (name === 'end' && at <= this.start) {
+        } else if (name === 'end' && at < this.start + LEAST) {
             this.start = tenths(within(at - long, 0, this.length));
         }
         this.move(name, at);

@@ -259,6 +259,11 @@ async function clip(browser) {
     await page.keyboard.press('Home');
     ok(Math.abs(await value(end) - await value(start) - 1) < 0.01,
        'the end stays behind the start');
+    const close = Math.round(10 * await value(end) - 5) / 10;
+    await page.getByRole('textbox', { name: 'Start' }).fill(`${close}`);
+    await page.getByRole('textbox', { name: 'Start' }).press('Enter');
+    is(await value(start), close, 'typed too near to the end,');
+    ok(Math.abs(await value(end) - close - 1) < 0.01, 'which goes along');
     await page.getByRole('textbox', { name: 'Start' }).fill('0:13.5');
     await page.getByRole('textbox', { name: 'Start' }).press('Enter');
     await page.getByRole('textbox', { name: 'End' }).fill('0:19.5');
