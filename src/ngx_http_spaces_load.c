@@ -37,6 +37,8 @@ static void ngx_http_spaces_again_done(ngx_http_request_t *r,
 static void ngx_http_spaces_again_cleanup(void *data);
 static ngx_int_t ngx_http_spaces_load_token(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_load_space(ngx_http_request_t *r);
+static ngx_http_spaces_cached_t *ngx_http_spaces_load_live(
+    ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_loaded(ngx_http_request_t *r,
     ngx_http_spaces_cached_t *cached);
 static ngx_int_t ngx_http_spaces_overlay(ngx_http_request_t *r,
@@ -278,6 +280,10 @@ ngx_http_spaces_load_space(ngx_http_request_t *r)
 
     cached = ngx_http_spaces_cache_get(r, &ctx->id, 0);
 
+    if (cached == NULL) {
+        cached = ngx_http_spaces_load_live(r);
+    }
+
     if (cached) {
         ctx->space = cached->space;
         return ngx_http_spaces_loaded(r, cached);
@@ -289,6 +295,55 @@ ngx_http_spaces_load_space(ngx_http_request_t *r)
 
     return ngx_http_spaces_fetch(r, &ctx->id, &name,
                                  ngx_http_spaces_space_reply);
+}
+
+
+/*
+ * What is live here, its room knows as well as Redis does: thousands who join
+ * at once wait for nobody.  NULL if it isn't, or if it is to be asked for fresh.
+ */
+
+static ngx_http_spaces_cached_t *
+ngx_http_spaces_load_live(ngx_http_request_t *r)
+{
+    ngx_atomic_t                 *counter;
+    ngx_atomic_uint_t             change;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_zone_t       *zone;
+    ngx_http_spaces_cached_t     *cached;
+    ngx_http_spaces_main_conf_t  *smcf;
+    ngx_http_spaces_room_info_t   info;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+    zone = smcf->zone;
+
+    if (ctx->fresh || zone->sh->nrooms == 0
+        || ngx_http_spaces_zone_info(zone, &ctx->id, &info) != NGX_OK
+        || info.state != NGX_HTTP_SPACES_ROOM_LIVE)
+    {
+        return NULL;
+    }
+
+    counter = ngx_http_spaces_zone_change(zone, &ctx->id);
+    change = *counter;
+
+    cached = ngx_http_spaces_cache_new(r, &ctx->id, ngx_current_msec);
+    if (cached == NULL) {
+        return NULL;
+    }
+
+    cached->space = ngx_http_spaces_zone_live(zone, &ctx->id, cached->pool);
+    if (cached->space == NULL) {
+        return NULL;
+    }
+
+    cached->counter = counter;
+    cached->change = change;
+
+    ngx_http_spaces_cache_insert(smcf->cache, cached);
+
+    return cached;
 }
 
 

@@ -56,8 +56,9 @@ static ngx_str_t  ngx_http_spaces_patch_script = ngx_string(
 ngx_int_t
 ngx_http_spaces_patch(ngx_http_request_t *r)
 {
-    ngx_int_t               rc;
-    ngx_http_spaces_ctx_t  *ctx;
+    ngx_int_t                     rc;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
 
     rc = ngx_http_spaces_require_host(r);
 
@@ -66,6 +67,17 @@ ngx_http_spaces_patch(ngx_http_request_t *r)
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    /* its room, or the .json beside its recording, is to know as well */
+
+    if (ctx->space->state != NGX_HTTP_SPACES_SCHEDULED
+        && !ngx_http_spaces_store_is_here(smcf, ctx->space))
+    {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
+                                       "the Space is on node \"%V\", change "
+                                       "it there", &ctx->space->node);
+    }
 
     rc = ngx_http_spaces_patch_fields(r, ctx->space);
 
@@ -224,6 +236,10 @@ ngx_http_spaces_patched(ngx_http_request_t *r, redisReply *reply)
 
     if (document.data) {
         ngx_http_spaces_zone_document(smcf->zone, &ctx->id, &document);
+
+        /* who has read what the room had until now */
+
+        ngx_http_spaces_store_changed(smcf, &ctx->id);
     }
 
     return ngx_http_spaces_await(r, ngx_http_spaces_patch_is_kept,

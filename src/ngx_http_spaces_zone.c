@@ -523,16 +523,38 @@ ngx_http_spaces_space_t *
 ngx_http_spaces_zone_space(ngx_http_spaces_zone_t *zone,
     ngx_http_spaces_room_t *room, ngx_pool_t *pool)
 {
-    ngx_str_t   document;
     ngx_uint_t  amended;
+    ngx_str_t   document;
+    u_char      data[NGX_HTTP_SPACES_DOCUMENT];
 
-    document.data = ngx_pnalloc(pool, NGX_HTTP_SPACES_DOCUMENT);
-    if (document.data == NULL) {
-        return NULL;
+    document.data = data;
+    document.len = ngx_http_spaces_zone_described(zone, room, data, &amended);
+
+    return ngx_http_spaces_space_parse(&document, pool);
+}
+
+
+ngx_http_spaces_space_t *
+ngx_http_spaces_zone_live(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
+    ngx_pool_t *pool)
+{
+    ngx_str_t                document;
+    ngx_http_spaces_room_t  *room;
+    u_char                   data[NGX_HTTP_SPACES_DOCUMENT];
+
+    document.data = data;
+    document.len = 0;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    room = ngx_http_spaces_zone_lookup(zone, id);
+
+    if (room && room->state == NGX_HTTP_SPACES_ROOM_LIVE) {
+        document.len = room->document_len;
+        ngx_memcpy(data, room->document, document.len);
     }
 
-    document.len = ngx_http_spaces_zone_described(zone, room, document.data,
-                                                  &amended);
+    ngx_shmtx_unlock(&zone->shpool->mutex);
 
     return ngx_http_spaces_space_parse(&document, pool);
 }

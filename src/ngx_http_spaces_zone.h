@@ -325,6 +325,10 @@ ngx_http_spaces_space_t *ngx_http_spaces_zone_space(
     ngx_http_spaces_zone_t *zone, ngx_http_spaces_room_t *room,
     ngx_pool_t *pool);
 
+/* likewise by the id of a room that is live; NULL if there is none, too */
+ngx_http_spaces_space_t *ngx_http_spaces_zone_live(
+    ngx_http_spaces_zone_t *zone, ngx_str_t *id, ngx_pool_t *pool);
+
 /*
  * Claims a recording for a move of its files.  NGX_BUSY while another process
  * has it, or its room is not through with it, or too many are moved.  The

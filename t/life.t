@@ -765,6 +765,17 @@ subtest 'what is on another node' => sub {
             // '';
     };
     ok(until_ok(sub { $field->('live', 'state') eq 'live' }), 'live there');
+    for my $name (qw(kept live)) {
+        my $change = sub {
+            return $_[0]->http('PATCH', "/spaces/$space{$name}{id}",
+                               $_[0]->as('ana'), json => { title => 'New' });
+        };
+        my $res = $change->($s);
+        is_problem($res, 503, 'no-room', "$name: not changed here");
+        like($res->json->{detail}, qr/on node "there"/, "$name: but there");
+        is($change->($there)->code, 200, "$name: where it is changed");
+    }
+
     my $as_it_is = sub {
         my ($when) = @_;
         is($field->('kept', 'recording'), 'available', "$when: available");

@@ -37,6 +37,14 @@ subtest 'Redis goes and comes' => sub {
     Test::Spaces::chunk($host, build(packets => [silence_of(300)],
                                      no_eos => 1));
     ok(until_ok(sub { $s->space($live->{id})->{state} eq 'live' }), 'live');
+    my $unseen = $s->create;
+    my $talks = $s->begin_ingest($unseen);
+    Test::Spaces::chunk($talks, build(packets => [silence_of(300)],
+                                      no_eos => 1));
+    ok(until_ok(sub {
+        ($s->redis('HGET', "spaces:space:{$unseen->{id}}", 'state') // '')
+            eq 'live';
+    }), 'so is one that nobody has asked for');
 
     # in the cache of every worker, for it is spread over all of them
     $s->http('GET', "/s/$share->{token}/audio") for 1 .. 40;
@@ -49,6 +57,12 @@ subtest 'Redis goes and comes' => sub {
     my @codes = map { $s->http('GET', "/s/$share->{token}/audio")->code } 1 .. 8;
     is(scalar(grep { $_ == 200 } @codes), 8, 'what is cached is still served')
         or diag("@codes");
+    my $loop = Test::Spaces::Loop->new($s);
+    my @joined = map { $loop->listen($unseen) } 1 .. 8;
+    ok($loop->until(sub { !grep { !length $_->{body} } @joined }),
+       'what is live is joined, though nobody has it in a cache');
+    undef $loop;
+    close $talks;
 
     # the host goes on, and the Space ends, without Redis
     print $host "0\r\n\r\n";
