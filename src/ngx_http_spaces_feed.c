@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_spaces_feeding.h"
+#include "ngx_http_spaces_round.h"
 
 
 /* a listener is counted when it has stayed so long: probes haven't, ms */
@@ -13,12 +14,7 @@
 #define NGX_HTTP_SPACES_LOOK   250     /* for a room that isn't there, ms */
 #define NGX_HTTP_SPACES_BEAT   15000
 
-/*
- * Listeners are served for so long before somebody else has a turn, the one
- * who just comes for instance: they need some turns for a first byte, and a
- * turn costs a look at the events.  In microseconds, looked at every so often
- */
-#define NGX_HTTP_SPACES_TURN   700
+/* listeners are served for a turn, which is looked at every so often */
 #define NGX_HTTP_SPACES_EVERY  8
 
 
@@ -59,10 +55,9 @@ static void ngx_http_spaces_feed_round(ngx_http_spaces_feed_t *feed,
     ngx_uint_t form);
 static void ngx_http_spaces_feeds_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_http_spaces_feed_serve_on(ngx_http_spaces_feed_t *feed,
-    int64_t until);
+    int64_t end);
 static void ngx_http_spaces_feed_next(ngx_http_spaces_feed_t *feed,
     ngx_queue_t *q, ngx_queue_t *sentinel);
-static int64_t ngx_http_spaces_feed_clock(void);
 
 
 ngx_http_spaces_feeds_t *
@@ -871,12 +866,12 @@ ngx_http_spaces_feed_round(ngx_http_spaces_feed_t *feed, ngx_uint_t form)
 static void
 ngx_http_spaces_feeds_handler(ngx_event_t *ev)
 {
-    int64_t                   until;
+    int64_t                   end;
     ngx_queue_t              *q;
     ngx_http_spaces_feed_t   *feed;
     ngx_http_spaces_feeds_t  *feeds = ev->data;
 
-    until = ngx_http_spaces_feed_clock() + NGX_HTTP_SPACES_TURN;
+    end = ngx_http_spaces_turn();
 
     while (!ngx_queue_empty(&feeds->pending)) {
 
@@ -885,10 +880,9 @@ ngx_http_spaces_feeds_handler(ngx_event_t *ev)
 
         feed->running = 1;
 
-        if (!ngx_http_spaces_feed_serve_on(feed, until)) {
+        if (!ngx_http_spaces_feed_serve_on(feed, end)) {
             feed->running = 0;
-            ngx_post_event(&feeds->event, &ngx_posted_next_events);
-            return;
+            break;
         }
 
         ngx_queue_remove(q);
@@ -903,6 +897,16 @@ ngx_http_spaces_feeds_handler(ngx_event_t *ev)
             feed->again = 0;
             ngx_http_spaces_feed_serve(feed);
         }
+
+        /* many may have but a few listeners each */
+
+        if (ngx_http_spaces_turn_is_over(end)) {
+            break;
+        }
+    }
+
+    if (!ngx_queue_empty(&feeds->pending) && !feeds->event.posted) {
+        ngx_post_event(&feeds->event, &ngx_posted_next_events);
     }
 }
 
@@ -910,7 +914,7 @@ ngx_http_spaces_feeds_handler(ngx_event_t *ev)
 /* 0: the time is over before the round is */
 
 static ngx_uint_t
-ngx_http_spaces_feed_serve_on(ngx_http_spaces_feed_t *feed, int64_t until)
+ngx_http_spaces_feed_serve_on(ngx_http_spaces_feed_t *feed, int64_t end)
 {
     ngx_uint_t                   n;
     ngx_queue_t                 *q;
@@ -947,7 +951,7 @@ ngx_http_spaces_feed_serve_on(ngx_http_spaces_feed_t *feed, int64_t until)
         }
 
         if (n % NGX_HTTP_SPACES_EVERY == 0
-            && ngx_http_spaces_feed_clock() > until)
+            && ngx_http_spaces_turn_is_over(end))
         {
             return 0;
         }
@@ -1003,17 +1007,4 @@ ngx_http_spaces_feed_next(ngx_http_spaces_feed_t *feed, ngx_queue_t *q,
     c = (u_char *) ngx_queue_next(q);
     ngx_http_spaces_prefetch(c);
     ngx_http_spaces_prefetch(c + 63);
-}
-
-
-/* microseconds */
-
-static int64_t
-ngx_http_spaces_feed_clock(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (int64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }

@@ -511,7 +511,12 @@ ngx_http_spaces_live_http(ngx_http_request_t *r, const char *type,
         return NGX_ERROR;
     }
 
-    ngx_post_event(c->write, &ngx_posted_events);
+    /* before those who have waited for a turn, and take all of it */
+
+    if (!c->write->posted) {
+        c->write->posted = 1;
+        ngx_queue_insert_head(&ngx_posted_events, &c->write->queue);
+    }
 
     return NGX_HTTP_SPACES_LATER;
 }

@@ -12,6 +12,7 @@
 
 #include "ngx_http_spaces_recorder.h"
 #include "ngx_http_spaces_room.h"
+#include "ngx_http_spaces_round.h"
 
 
 /* what was not saved is tried again, ms */
@@ -26,6 +27,17 @@ typedef enum {
     ngx_http_spaces_end_saving,
     ngx_http_spaces_end_done
 } ngx_http_spaces_end_e;
+
+
+struct ngx_http_spaces_rooms_s {
+    ngx_http_spaces_main_conf_t   *smcf;
+    ngx_http_spaces_round_t        owned;
+    int64_t                        now;        /* of the tick, ms monotonic */
+    int64_t                        scanned;    /* likewise */
+    ngx_uint_t                     steady;     /* scans that came in time */
+    ngx_uint_t                     codec;      /* calls of this tick */
+    ngx_uint_t                     unattended; /* all workers leave */
+};
 
 
 typedef struct {

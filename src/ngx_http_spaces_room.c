@@ -45,17 +45,8 @@
 #define NGX_HTTP_SPACES_CODEC     60
 
 
-struct ngx_http_spaces_rooms_s {
-    ngx_http_spaces_main_conf_t   *smcf;
-    ngx_queue_t                    owned;
-    int64_t                        scanned;    /* ms, monotonic */
-    ngx_uint_t                     steady;     /* scans that came in time */
-    ngx_uint_t                     codec;      /* calls of this tick */
-    ngx_uint_t                     unattended; /* all workers leave */
-};
-
-
 static ngx_uint_t ngx_http_spaces_rooms_tick(void *data, int64_t now);
+static void ngx_http_spaces_rooms_step(void *data, ngx_queue_t *q);
 static void ngx_http_spaces_scan(ngx_http_spaces_rooms_t *rooms, int64_t now);
 static ngx_uint_t ngx_http_spaces_is_unattended(
     ngx_http_spaces_rooms_t *rooms, int64_t now);
@@ -114,7 +105,8 @@ ngx_http_spaces_rooms_create(ngx_http_spaces_main_conf_t *smcf)
 
     rooms->smcf = smcf;
 
-    ngx_queue_init(&rooms->owned);
+    ngx_http_spaces_round_init(&rooms->owned, ngx_http_spaces_rooms_step,
+                               rooms);
 
     ngx_http_spaces_tick_add(smcf->tick, ngx_http_spaces_rooms_tick, rooms);
 
@@ -129,9 +121,9 @@ ngx_http_spaces_rooms_leave(ngx_http_spaces_rooms_t *rooms)
     ngx_http_spaces_room_t   *room;
     ngx_http_spaces_owned_t  *owned;
 
-    while (!ngx_queue_empty(&rooms->owned)) {
+    while (!ngx_queue_empty(&rooms->owned.queue)) {
 
-        q = ngx_queue_head(&rooms->owned);
+        q = ngx_queue_head(&rooms->owned.queue);
         owned = ngx_queue_data(q, ngx_http_spaces_owned_t, queue);
         room = owned->room;
 
@@ -150,20 +142,10 @@ ngx_http_spaces_rooms_tick(void *data, int64_t now)
 {
     ngx_http_spaces_rooms_t *rooms = data;
 
-    ngx_queue_t              *q;
-    ngx_http_spaces_owned_t  *owned;
-
     rooms->codec = 0;
+    rooms->now = now;
 
-    for (q = ngx_queue_head(&rooms->owned);
-         q != ngx_queue_sentinel(&rooms->owned);
-         /* void */ )
-    {
-        owned = ngx_queue_data(q, ngx_http_spaces_owned_t, queue);
-        q = ngx_queue_next(q);
-
-        ngx_http_spaces_owned_step(owned, now);
-    }
+    ngx_http_spaces_round_begin(&rooms->owned);
 
     if (now >= rooms->scanned + NGX_HTTP_SPACES_SCAN) {
 
@@ -178,7 +160,18 @@ ngx_http_spaces_rooms_tick(void *data, int64_t now)
         ngx_http_spaces_scan(rooms, now);
     }
 
-    return !ngx_queue_empty(&rooms->owned);
+    return !ngx_queue_empty(&rooms->owned.queue);
+}
+
+
+static void
+ngx_http_spaces_rooms_step(void *data, ngx_queue_t *q)
+{
+    ngx_http_spaces_rooms_t *rooms = data;
+
+    ngx_http_spaces_owned_step(ngx_queue_data(q, ngx_http_spaces_owned_t,
+                                              queue),
+                               rooms->now);
 }
 
 
@@ -463,7 +456,7 @@ ngx_http_spaces_owned_create(ngx_http_spaces_main_conf_t *smcf,
     owned->playout.bitrate = (int) room->bitrate;
     owned->playout.gain = room->head.gain;
 
-    ngx_queue_insert_tail(&smcf->rooms->owned, &owned->queue);
+    ngx_queue_insert_tail(&smcf->rooms->owned.queue, &owned->queue);
 
     return owned;
 }

@@ -319,7 +319,7 @@ ngx_http_spaces_owned_saved(void *data, ngx_uint_t ok)
 void
 ngx_http_spaces_owned_free(ngx_http_spaces_owned_t *owned)
 {
-    ngx_queue_remove(&owned->queue);
+    ngx_http_spaces_round_remove(&owned->smcf->rooms->owned, &owned->queue);
 
     if (owned->recorder) {
         ngx_http_spaces_recorder_free(owned->recorder);

@@ -6,6 +6,7 @@
 
 #include "ngx_http_spaces_tick.h"
 #include "ngx_http_spaces_metrics.h"
+#include "ngx_http_spaces_round.h"
 #include "ngx_http_spaces_space.h"
 
 
@@ -25,8 +26,7 @@ struct ngx_http_spaces_tick_s {
     ngx_http_spaces_main_conf_t   *smcf;
     ngx_http_spaces_tick_step_t    steps[NGX_HTTP_SPACES_TICK_STEPS];
     ngx_uint_t                     nsteps;
-    ngx_queue_t                    waiters;
-    ngx_queue_t                   *next;       /* waiter to be asked */
+    ngx_http_spaces_round_t        waiters;
     ngx_event_t                    event;
     ngx_uint_t                     held;       /* so often */
     int64_t                        due;        /* ms, 0: when it comes */
@@ -36,6 +36,7 @@ struct ngx_http_spaces_tick_s {
 
 static ngx_http_spaces_tick_t *ngx_http_spaces_tick_own(void);
 static void ngx_http_spaces_tick_handler(ngx_event_t *ev);
+static void ngx_http_spaces_tick_waiter(void *data, ngx_queue_t *q);
 static void ngx_http_spaces_tick_again(ngx_http_spaces_tick_t *tick,
     ngx_uint_t busy);
 
@@ -52,7 +53,8 @@ ngx_http_spaces_tick_create(ngx_http_spaces_main_conf_t *smcf)
 
     tick->smcf = smcf;
 
-    ngx_queue_init(&tick->waiters);
+    ngx_http_spaces_round_init(&tick->waiters, ngx_http_spaces_tick_waiter,
+                               tick);
 
     tick->event.handler = ngx_http_spaces_tick_handler;
     tick->event.data = tick;
@@ -87,7 +89,7 @@ void
 ngx_http_spaces_wait(ngx_http_spaces_tick_t *tick,
     ngx_http_spaces_waiter_t *waiter)
 {
-    ngx_queue_insert_tail(&tick->waiters, &waiter->queue);
+    ngx_queue_insert_tail(&tick->waiters.queue, &waiter->queue);
     ngx_http_spaces_tick_soon(tick);
 }
 
@@ -95,15 +97,8 @@ ngx_http_spaces_wait(ngx_http_spaces_tick_t *tick,
 void
 ngx_http_spaces_stop_waiting(ngx_http_spaces_waiter_t *waiter)
 {
-    ngx_http_spaces_tick_t  *tick;
-
-    tick = ngx_http_spaces_tick_own();
-
-    if (tick->next == &waiter->queue) {
-        tick->next = ngx_queue_next(&waiter->queue);
-    }
-
-    ngx_queue_remove(&waiter->queue);
+    ngx_http_spaces_round_remove(&ngx_http_spaces_tick_own()->waiters,
+                                 &waiter->queue);
 }
 
 
@@ -146,9 +141,7 @@ ngx_http_spaces_tick_handler(ngx_event_t *ev)
 {
     int64_t                    now;
     ngx_uint_t                 i, busy;
-    ngx_queue_t               *q;
     ngx_http_spaces_tick_t    *tick = ev->data;
-    ngx_http_spaces_waiter_t  *waiter;
 
     now = ngx_http_spaces_monotonic();
 
@@ -171,20 +164,21 @@ ngx_http_spaces_tick_handler(ngx_event_t *ev)
         }
     }
 
-    for (q = ngx_queue_head(&tick->waiters);
-         q != ngx_queue_sentinel(&tick->waiters);
-         q = tick->next)
-    {
-        tick->next = ngx_queue_next(q);
+    ngx_http_spaces_round_begin(&tick->waiters);
 
-        waiter = ngx_queue_data(q, ngx_http_spaces_waiter_t, queue);
-        waiter->handler(waiter);
-    }
-
-    tick->next = NULL;
     tick->running = 0;
 
     ngx_http_spaces_tick_again(tick, busy);
+}
+
+
+static void
+ngx_http_spaces_tick_waiter(void *data, ngx_queue_t *q)
+{
+    ngx_http_spaces_waiter_t  *waiter;
+
+    waiter = ngx_queue_data(q, ngx_http_spaces_waiter_t, queue);
+    waiter->handler(waiter);
 }
 
 
@@ -201,10 +195,10 @@ ngx_http_spaces_tick_again(ngx_http_spaces_tick_t *tick, ngx_uint_t busy)
 
     /* a leaving worker stays for those who wait, and for no other */
 
-    tick->event.cancelable = ngx_queue_empty(&tick->waiters)
+    tick->event.cancelable = ngx_queue_empty(&tick->waiters.queue)
                              && tick->held == 0;
 
-    if (!busy && ngx_queue_empty(&tick->waiters)) {
+    if (!busy && ngx_queue_empty(&tick->waiters.queue)) {
         delay = NGX_HTTP_SPACES_TICK_IDLE;
         tick->due = 0;
 
