@@ -69,6 +69,12 @@ typedef struct {
 } ngx_http_spaces_owned_t;
 
 
+/* what a tick brings: the room's clock goes on to "now", ms monotonic */
+void ngx_http_spaces_owned_step(ngx_http_spaces_owned_t *owned, int64_t now);
+
+/* all that the room has goes to its file: the worker exits, or lets it go */
+void ngx_http_spaces_owned_write_out(ngx_http_spaces_owned_t *owned);
+
 /* the last page is written: one step after the other until all is saved */
 void ngx_http_spaces_owned_ending(ngx_http_spaces_owned_t *owned);
 

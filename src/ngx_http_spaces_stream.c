@@ -8,7 +8,7 @@
 
 
 /* bytes: at first, and at most */
-#define NGX_HTTP_SPACES_STREAM_MIN   8192
+#define NGX_HTTP_SPACES_STREAM_MIN   2048
 #define NGX_HTTP_SPACES_STREAM_MAX   2097152
 
 /*
@@ -18,7 +18,7 @@
 #define NGX_HTTP_SPACES_STREAM_OVER  1024
 
 /* at first, and at most */
-#define NGX_HTTP_SPACES_MARKS        64
+#define NGX_HTTP_SPACES_MARKS        16
 #define NGX_HTTP_SPACES_MARKS_MAX    512
 
 
