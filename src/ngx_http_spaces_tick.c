@@ -79,7 +79,9 @@ ngx_http_spaces_tick_add(ngx_http_spaces_tick_t *tick,
 void
 ngx_http_spaces_tick_soon(ngx_http_spaces_tick_t *tick)
 {
-    if (!tick->running) {
+    /* one that is due already is not put off, however late it is */
+
+    if (!tick->running && tick->due == 0) {
         ngx_http_spaces_tick_again(tick, 1);
     }
 }
@@ -90,6 +92,8 @@ ngx_http_spaces_wait(ngx_http_spaces_tick_t *tick,
     ngx_http_spaces_waiter_t *waiter)
 {
     ngx_queue_insert_tail(&tick->waiters.queue, &waiter->queue);
+    tick->event.cancelable = 0;
+
     ngx_http_spaces_tick_soon(tick);
 }
 

@@ -4,7 +4,8 @@
 // makes: a host goes live, a speaker comes by invitation, a listener hears both;
 // it ends, is replayed, shared, clipped, and deleted.
 
-import { accessible, hears, is, ok, person, post, run, until } from './lib.mjs';
+import { accessible, hears, is, lookout, ok, person, post, run, until }
+    from './lib.mjs';
 
 const url = process.argv[2];
 const TITLE = '<b>Rivers</b> & <img src=x onerror=alert(1)>';
@@ -189,11 +190,12 @@ async function story(browser, gone = []) {
     }
 
     // a speaker who is cut off comes back into the same recording
+    const lost = await lookout(guest.page, 'The connection was lost.');
     await guest.page.evaluate(() => sockets.at(-1).close());
-    await guest.page.getByText('The connection was lost.').waitFor();
+    ok(await lost(), 'a speaker who is cut off is told so');
     await guest.page.getByText('The connection is good.').waitFor();
     ok(await hears(listener.page, HOST, SPEAKER),
-       'a speaker who is cut off comes back, and is heard');
+       'comes back, and is heard');
 
     await host.page.getByRole('button', { name: 'End the Space' }).click();
     if (packets) {

@@ -159,6 +159,19 @@ function hands() {
                                     && at(hz) > at(hz * 1.35) + 20);
     };
 
+    globalThis.shows = (text) => new Promise((resolve) => {
+        const look = () => {
+            if (document.body.innerText.includes(text)) {
+                observer.disconnect();
+                resolve(true);
+            }
+        };
+        const observer = new MutationObserver(look);
+        observer.observe(document, { subtree: true, childList: true,
+                                     characterData: true, attributes: true });
+        look();
+    });
+
     globalThis.loud = (ear) => {
         const samples = new Float32Array(ear.fftSize);
         ear.getFloatTimeDomainData(samples);
@@ -189,6 +202,13 @@ const bounded = (promise) => Promise.race([promise, new Promise((resolve) => {
 // true once the page plays all these tones at once
 export const hears = (page, ...wanted) => bounded(page.evaluate((all) =>
     listen((ear) => tones(ear, all)), wanted));
+
+// what comes and goes, maybe before Playwright has looked: from now on the page
+// itself looks out for the text; what is returned tells once it was there
+export async function lookout(page, text) {
+    const looking = await page.evaluateHandle((t) => ({ seen: shows(t) }), text);
+    return () => bounded(looking.evaluate(({ seen }) => seen));
+}
 
 // true once the page plays anything
 export const sounds = (page) => bounded(page.evaluate(() => listen(loud)));

@@ -3,7 +3,7 @@
 // Other browsers, other windows: without WebCodecs, narrow and wide, dark,
 // without a network, without a mouse.
 
-import { accessible, fits, is, ok, person, post, run, until }
+import { accessible, fits, is, lookout, ok, person, post, run, until }
     from './lib.mjs';
 
 const url = process.argv[2];
@@ -44,10 +44,11 @@ async function listening(browser) {
        'what is not recorded has no beginning to go back to');
 
     // the host's connection is cut: the same Space goes on
+    const lost = await lookout(host.page, 'The connection was lost.');
     await host.page.evaluate(() => sockets.at(-1).close());
-    await host.page.getByText('The connection was lost.').waitFor();
+    ok(await lost(), 'a host who is cut off is told so');
     await host.page.getByText('The connection is good.').waitFor();
-    ok(true, 'a host who is cut off comes back');
+    ok(true, 'and comes back');
     await end(host);
     await host.page.getByText('It was not recorded').waitFor();
     await page.getByText('It was not recorded').waitFor();
