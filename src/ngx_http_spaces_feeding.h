@@ -98,6 +98,15 @@ struct ngx_http_spaces_feeds_s {
 size_t ngx_http_spaces_feed_copy(ngx_http_spaces_feed_t *feed, uint64_t from,
     uint64_t to);
 
+/* all its listeners are to be looked at, in turns with those of other feeds */
+void ngx_http_spaces_feed_serve(ngx_http_spaces_feed_t *feed);
+
+/* a turn of those whose listeners are */
+void ngx_http_spaces_feeds_serve(ngx_event_t *ev);
+
+/* for one that nobody uses */
+void ngx_http_spaces_feed_free(ngx_http_spaces_feed_t *feed);
+
 /* where a listener begins: "hello" and the header first; see feed_join() */
 ngx_int_t ngx_http_spaces_listener_begin(ngx_http_spaces_listener_t *listener,
     int64_t back, json_t *hello);
