@@ -300,7 +300,7 @@ ngx_http_spaces_load_space(ngx_http_request_t *r)
 
 /*
  * What is live here, its room knows as well as Redis does: thousands who join
- * at once wait for nobody.  NULL if it isn't, or if it is to be asked for fresh.
+ * at once wait for nobody.  NULL if it isn't, or is to be asked for fresh.
  */
 
 static ngx_http_spaces_cached_t *

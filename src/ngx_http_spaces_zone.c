@@ -523,8 +523,8 @@ ngx_http_spaces_space_t *
 ngx_http_spaces_zone_space(ngx_http_spaces_zone_t *zone,
     ngx_http_spaces_room_t *room, ngx_pool_t *pool)
 {
-    ngx_uint_t  amended;
     ngx_str_t   document;
+    ngx_uint_t  amended;
     u_char      data[NGX_HTTP_SPACES_DOCUMENT];
 
     document.data = data;
