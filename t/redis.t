@@ -60,7 +60,10 @@ subtest 'Redis goes and comes' => sub {
     my $loop = Test::Spaces::Loop->new($s);
     my @joined = map { $loop->listen($unseen) } 1 .. 8;
     ok($loop->until(sub { !grep { !length $_->{body} } @joined }),
-       'what is live is joined, though nobody has it in a cache');
+       'who joins is answered');
+    is_deeply([map { "$_->{status} " . substr $_->{body}, 0, 4 } @joined],
+              [('200 OggS') x 8],
+              'what is live is heard, though nobody has it in a cache');
     undef $loop;
     close $talks;
 
