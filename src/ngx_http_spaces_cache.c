@@ -14,6 +14,9 @@
 /* Spaces and tokens that a worker keeps */
 #define NGX_HTTP_SPACES_CACHED   8192
 
+/* for most of them, bytes; who listens holds one for hours */
+#define NGX_HTTP_SPACES_KEPT     1024
+
 
 struct ngx_http_spaces_cache_s {
     ngx_rbtree_t                  rbtree;
@@ -115,7 +118,7 @@ ngx_http_spaces_cache_new(ngx_http_request_t *r, ngx_str_t *key,
     ngx_pool_t                *pool;
     ngx_http_spaces_cached_t  *cached;
 
-    pool = ngx_create_pool(2048, ngx_cycle->log);
+    pool = ngx_create_pool(NGX_HTTP_SPACES_KEPT, ngx_cycle->log);
     if (pool == NULL) {
         return NULL;
     }

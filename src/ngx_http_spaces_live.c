@@ -55,8 +55,6 @@ static ngx_http_spaces_live_t *ngx_http_spaces_live_create(
 static ngx_int_t ngx_http_spaces_live_http(ngx_http_request_t *r,
     const char *type, ngx_http_spaces_form_e form, int64_t back,
     json_t *hello);
-static void ngx_http_spaces_live_shrink(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_spaces_live_points(ngx_http_headers_out_t *out);
 static ngx_int_t ngx_http_spaces_live_websocket(ngx_http_request_t *r,
     ngx_uint_t protocol, int64_t back);
 static ngx_int_t ngx_http_spaces_live_join(ngx_http_spaces_live_t *live,
@@ -471,7 +469,7 @@ ngx_http_spaces_live_http(ngx_http_request_t *r, const char *type,
     }
 
     if (!filtered) {
-        ngx_http_spaces_live_shrink(r);
+        ngx_http_spaces_shrink(r);
     }
 
     live->filtered = filtered;
@@ -522,75 +520,6 @@ ngx_http_spaces_live_http(ngx_http_request_t *r, const char *type,
 }
 
 
-/*
- * There are 20 places for headers of the answer, and a listener stays for
- * hours: where the list is no part of a larger block of the pool, it becomes
- * one of just those that there are.  The log is all that may ask for them
- * now.  Whoever has set a header that nginx knows by a pointer into the list
- * keeps it as it is.
- */
-
-static void
-ngx_http_spaces_live_shrink(ngx_http_request_t *r)
-{
-    void                    *old;
-    size_t                   size;
-    ngx_list_t              *list;
-    ngx_table_elt_t         *headers;
-    ngx_http_headers_out_t  *out;
-
-    out = &r->headers_out;
-    list = &out->headers;
-
-    if (list->nalloc * list->size <= r->pool->max
-        || list->last != &list->part
-        || ngx_http_spaces_live_points(out))
-    {
-        return;
-    }
-
-    size = ngx_max(list->part.nelts, 1) * list->size;
-
-    headers = ngx_pmemalign(r->pool, size, NGX_POOL_ALIGNMENT);
-    if (headers == NULL) {
-        return;
-    }
-
-    old = list->part.elts;
-    ngx_memcpy(headers, old, size);
-
-    list->part.elts = headers;
-    list->nalloc = ngx_max(list->part.nelts, 1);
-
-    (void) ngx_pfree(r->pool, old);
-}
-
-
-static ngx_uint_t
-ngx_http_spaces_live_points(ngx_http_headers_out_t *out)
-{
-#if (nginx_version >= 1023000)
-
-    if (out->cache_control || out->link) {
-        return 1;
-    }
-
-#else
-
-    if (out->cache_control.elts || out->link.elts) {
-        return 1;
-    }
-
-#endif
-
-    return out->server || out->date || out->content_length
-           || out->content_encoding || out->location || out->refresh
-           || out->last_modified || out->content_range
-           || out->accept_ranges || out->www_authenticate || out->expires
-           || out->etag;
-}
-
-
 static ngx_int_t
 ngx_http_spaces_live_websocket(ngx_http_request_t *r, ngx_uint_t protocol,
     int64_t back)
@@ -613,7 +542,7 @@ ngx_http_spaces_live_websocket(ngx_http_request_t *r, ngx_uint_t protocol,
         return NGX_ERROR;
     }
 
-    ngx_http_spaces_live_shrink(r);
+    ngx_http_spaces_shrink(r);
 
     live->listener.handlers = &ngx_http_spaces_live_framed;
     live->listener.form = protocol ? ngx_http_spaces_form_ws_ogg

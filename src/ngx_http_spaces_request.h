@@ -230,6 +230,12 @@ ngx_int_t ngx_http_spaces_header_private(ngx_http_request_t *r);
 void ngx_http_spaces_own_connection(ngx_http_request_t *r);
 
 /*
+ * For a request that will stay, once its answer has begun: it needs no memory
+ * for headers that it hasn't.
+ */
+void ngx_http_spaces_shrink(ngx_http_request_t *r);
+
+/*
  * For a content handler: rc of its first step.  Keeps the request if more
  * steps follow.
  */

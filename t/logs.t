@@ -172,4 +172,60 @@ subtest 'Redis refuses' => sub {
     $s->stop;
 };
 
+# nginx logs a listener when they go: the memory that their headers were in when
+# they came was given back meanwhile, and others have it
+subtest 'what listeners said when they came' => sub {
+    my @asked = qw(host user_agent referer cookie x_forwarded_for x_own accept);
+    my $s = Test::Spaces->new(workers => 1, http_more => "
+        connection_pool_size 400; request_pool_size 1k;
+        log_format said '" . join('|', '$spaces_host',
+                                  (map { "\$http_$_" } @asked),
+                                  '$sent_http_spaces_recording') . "';
+    ", live_more => 'access_log logs/said.log said;')->start;
+    my $space = $s->create(record => true);
+    my $path = "/spaces/$space->{id}/live";
+    my $in = $s->begin_ingest($space);
+    Test::Spaces::chunk($in, $audio);
+    ok(until_ok(sub {
+        $s->space($space->{id}, $space->{token})->{state} eq 'live'
+    }), 'live');
+
+    my (@open, @expected);
+    for my $n (1 .. 8) {
+        my %said = ('User-Agent' => "listener $n", Referer => "http://r$n/",
+                    'X-Own' => "own $n", Accept => "audio/$n");
+        push @expected, join '|', 'ana', 'localhost', "listener $n",
+                                  "http://r$n/", "a=$n; b=$n", "10.0.0.$n, 10.1.0.$n",
+                                  "own $n", "audio/$n", 'on';
+
+        # the ones that a hash can't hold twice
+        my $twice = "Cookie: a=$n\r\nCookie: b=$n\r\nX-Forwarded-For: 10.0.0.$n"
+                    . "\r\nX-Forwarded-For: 10.1.0.$n\r\n";
+
+        if ($n % 2) {
+            my ($client) = Test::Spaces::WebSocket->connect($s, $path,
+                'spaces.ogg.v1', %said, 'X-Twice' => "1\r\n" . $twice =~ s/\r\n\z//r);
+            ok($client->wait(sub { $client->data }, 10), "$n hears");
+            push @open, $client;
+            next;
+        }
+        my $socket = $s->socket;
+        print $socket "GET $path HTTP/1.1\r\nHost: localhost\r\n$twice"
+                      . join('', map { "$_: $said{$_}\r\n" } sort keys %said)
+                      . "\r\n";
+        my $line = <$socket>;
+        like($line, qr/ 200 /, "$n hears");
+        push @open, $socket;
+    }
+    undef @open;
+
+    my @said;
+    ok(until_ok(sub {
+        @said = split /\n/, slurp("$s->{dir}/logs/said.log");
+        return @said >= @expected;
+    }), 'all are logged');
+    is_deeply([sort @said], [sort @expected], 'with what each of them said');
+    $s->stop;
+};
+
 done_testing;
