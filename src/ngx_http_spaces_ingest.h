@@ -42,7 +42,7 @@ struct ngx_http_spaces_ingest_s {
     ngx_uint_t                      place;
     ngx_atomic_uint_t               serial;
 
-    spaces_reader_packet_t             packet;    /* that found no room yet */
+    spaces_reader_packet_t          packet;    /* that found no room yet */
     ngx_uint_t                      trim;
     int64_t                         pts;       /* of packets that have none */
     uint64_t                        hurried;   /* samples, at the end */
@@ -119,12 +119,18 @@ ngx_int_t ngx_http_spaces_ingest_packet(ngx_http_spaces_ingest_t *ingest,
 /* all that has come is in the ring: an end need not wait for more */
 void ngx_http_spaces_ingest_idle(ngx_http_spaces_ingest_t *ingest);
 
+/* what became of it, once it has ended: the answer */
+ngx_int_t ngx_http_spaces_ingest_result(ngx_http_spaces_ingest_t *ingest);
+
 /* the request is over, with the rc of its answer; the room is left */
 void ngx_http_spaces_ingest_done(ngx_http_spaces_ingest_t *ingest,
     ngx_int_t rc);
 
 /* becomes a WebSocket: returns what a content handler is to return */
 ngx_int_t ngx_http_spaces_ingest_websocket(ngx_http_spaces_ingest_t *ingest);
+
+/* likewise, for a source client that sends without length and chunks */
+ngx_int_t ngx_http_spaces_ingest_raw(ngx_http_request_t *r);
 
 /* the handshake, before anything else: NGX_DECLINED, or the answer */
 ngx_int_t ngx_http_spaces_ingest_handshake(ngx_http_request_t *r,

@@ -4,16 +4,12 @@
  */
 
 
-#include "ngx_http_spaces_redis.h"
+#include "ngx_http_spaces_redis_link.h"
 #include "ngx_http_spaces_metrics.h"
 
 
 /* why a transaction won't be executed, in Redis's words, bytes */
 #define NGX_HTTP_SPACES_REDIS_REASON     200
-
-/* the pause before the next attempt, ms: doubled each time, half random */
-#define NGX_HTTP_SPACES_REDIS_MIN_PAUSE  100
-#define NGX_HTTP_SPACES_REDIS_MAX_PAUSE  5000
 
 
 struct ngx_http_spaces_redis_op_s {
@@ -26,76 +22,26 @@ struct ngx_http_spaces_redis_op_s {
 };
 
 
-typedef struct {
-    ngx_http_spaces_redis_t         *redis;
-    redisAsyncContext               *ac;
-    redisAsyncContext               *attached;     /* to the connection */
-    ngx_connection_t                *connection;   /* around hiredis's fd */
-    ngx_event_t                      pause;
-    ngx_event_t                      timeout;      /* of connecting */
-    ngx_msec_t                       wait;
-    ngx_msec_t                       attempted;    /* to connect, when */
-    const char                      *purpose;
-    unsigned                         connected:1;
-    unsigned                         complained:1;
-} ngx_http_spaces_redis_link_t;
-
-
 struct ngx_http_spaces_redis_s {
     ngx_http_spaces_main_conf_t     *smcf;
-    ngx_http_spaces_redis_change_pt  change;
 
     ngx_http_spaces_redis_link_t     commands;
     ngx_http_spaces_redis_link_t     changes;
 
     ngx_queue_t                      ops;          /* oldest first */
     ngx_event_t                      timeout;      /* of the oldest */
-    ngx_uint_t                       generation;   /* of its connection */
     unsigned                         closing:1;
     unsigned                         refused:1;    /* what is answered now */
     char                             reason[NGX_HTTP_SPACES_REDIS_REASON];
 };
 
 
-static void ngx_http_spaces_redis_link_init(ngx_http_spaces_redis_link_t *link,
-    ngx_http_spaces_redis_t *redis, const char *purpose);
-static void ngx_http_spaces_redis_connect(ngx_http_spaces_redis_link_t *link);
-static ngx_int_t ngx_http_spaces_redis_attach(
-    ngx_http_spaces_redis_link_t *link);
-static ngx_int_t ngx_http_spaces_redis_greet(
-    ngx_http_spaces_redis_link_t *link);
-static void ngx_http_spaces_redis_retry(ngx_http_spaces_redis_link_t *link);
-static ngx_int_t ngx_http_spaces_redis_wake(
-    ngx_http_spaces_redis_link_t *link);
-static void ngx_http_spaces_redis_drop(ngx_http_spaces_redis_link_t *link);
-static void ngx_http_spaces_redis_on_connect(const redisAsyncContext *ac,
-    int status);
-static void ngx_http_spaces_redis_on_disconnect(const redisAsyncContext *ac,
-    int status);
-static void ngx_http_spaces_redis_on_greet(redisAsyncContext *ac, void *reply,
-    void *data);
-static void ngx_http_spaces_redis_on_message(redisAsyncContext *ac,
-    void *reply, void *data);
 static void ngx_http_spaces_redis_on_queued(redisAsyncContext *ac, void *r,
     void *data);
 static void ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *reply,
     void *data);
 static redisReply *ngx_http_spaces_redis_error(redisReply *reply);
-static void ngx_http_spaces_redis_lost(ngx_http_spaces_redis_link_t *link,
-    const char *why);
-
-static void ngx_http_spaces_redis_read_handler(ngx_event_t *ev);
-static void ngx_http_spaces_redis_write_handler(ngx_event_t *ev);
-static void ngx_http_spaces_redis_pause_handler(ngx_event_t *ev);
-static void ngx_http_spaces_redis_connect_timeout(ngx_event_t *ev);
 static void ngx_http_spaces_redis_command_timeout(ngx_event_t *ev);
-
-static void ngx_http_spaces_redis_add_read(void *data);
-static void ngx_http_spaces_redis_del_read(void *data);
-static void ngx_http_spaces_redis_add_write(void *data);
-static void ngx_http_spaces_redis_del_write(void *data);
-static void ngx_http_spaces_redis_cleanup(void *data);
-
 static ngx_http_spaces_redis_op_t *ngx_http_spaces_redis_op(
     ngx_http_spaces_redis_t *redis, ngx_http_spaces_redis_pt handler,
     void *data);
@@ -116,7 +62,6 @@ ngx_http_spaces_redis_create(ngx_http_spaces_main_conf_t *smcf,
     }
 
     redis->smcf = smcf;
-    redis->change = change;
 
     ngx_queue_init(&redis->ops);
 
@@ -124,33 +69,13 @@ ngx_http_spaces_redis_create(ngx_http_spaces_main_conf_t *smcf,
     redis->timeout.data = redis;
     redis->timeout.log = ngx_cycle->log;
 
-    ngx_http_spaces_redis_link_init(&redis->commands, redis, "commands");
-    ngx_http_spaces_redis_link_init(&redis->changes, redis, "changes");
+    ngx_http_spaces_redis_link_init(&redis->commands, smcf, "commands", NULL);
+    ngx_http_spaces_redis_link_init(&redis->changes, smcf, "changes", change);
 
-    ngx_http_spaces_redis_connect(&redis->commands);
-    ngx_http_spaces_redis_connect(&redis->changes);
+    ngx_http_spaces_redis_link_connect(&redis->commands);
+    ngx_http_spaces_redis_link_connect(&redis->changes);
 
     return redis;
-}
-
-
-static void
-ngx_http_spaces_redis_link_init(ngx_http_spaces_redis_link_t *link,
-    ngx_http_spaces_redis_t *redis, const char *purpose)
-{
-    link->redis = redis;
-    link->purpose = purpose;
-    link->wait = NGX_HTTP_SPACES_REDIS_MIN_PAUSE;
-
-    link->pause.handler = ngx_http_spaces_redis_pause_handler;
-    link->pause.data = link;
-    link->pause.log = ngx_cycle->log;
-    link->pause.cancelable = 1;
-
-    link->timeout.handler = ngx_http_spaces_redis_connect_timeout;
-    link->timeout.data = link;
-    link->timeout.log = ngx_cycle->log;
-    link->timeout.cancelable = 1;
 }
 
 
@@ -170,8 +95,8 @@ ngx_http_spaces_redis_destroy(ngx_http_spaces_redis_t *redis)
         op->handler = NULL;
     }
 
-    ngx_http_spaces_redis_drop(&redis->commands);
-    ngx_http_spaces_redis_drop(&redis->changes);
+    ngx_http_spaces_redis_link_close(&redis->commands);
+    ngx_http_spaces_redis_link_close(&redis->changes);
 
     if (redis->timeout.timer_set) {
         ngx_del_timer(&redis->timeout);
@@ -189,7 +114,7 @@ ngx_http_spaces_redis_ready(ngx_http_spaces_redis_t *redis)
 ngx_uint_t
 ngx_http_spaces_redis_generation(ngx_http_spaces_redis_t *redis)
 {
-    return redis->generation;
+    return redis->commands.generation;
 }
 
 
@@ -206,7 +131,7 @@ ngx_http_spaces_redis_command(ngx_http_spaces_redis_t *redis, ngx_uint_t argc,
 {
     ngx_http_spaces_redis_op_t  *op;
 
-    if (ngx_http_spaces_redis_wake(&redis->commands) != NGX_OK) {
+    if (ngx_http_spaces_redis_link_wake(&redis->commands) != NGX_OK) {
         return NULL;
     }
 
@@ -238,7 +163,7 @@ ngx_http_spaces_redis_transaction(ngx_http_spaces_redis_t *redis,
     static ngx_str_t  multi = ngx_string("MULTI");
     static ngx_str_t  exec = ngx_string("EXEC");
 
-    if (ngx_http_spaces_redis_wake(&redis->commands) != NGX_OK
+    if (ngx_http_spaces_redis_link_wake(&redis->commands) != NGX_OK
         || ngx_http_spaces_redis_send(redis, 1, &multi, NULL) != NGX_OK)
     {
         return NULL;
@@ -254,7 +179,7 @@ ngx_http_spaces_redis_transaction(ngx_http_spaces_redis_t *redis,
         {
             /* half a transaction is never executed: start over */
 
-            ngx_http_spaces_redis_lost(&redis->commands, "no memory");
+            ngx_http_spaces_redis_link_lost(&redis->commands, "no memory");
             return NULL;
         }
     }
@@ -262,7 +187,7 @@ ngx_http_spaces_redis_transaction(ngx_http_spaces_redis_t *redis,
     op = ngx_http_spaces_redis_command(redis, 1, &exec, handler, data);
 
     if (op == NULL) {
-        ngx_http_spaces_redis_lost(&redis->commands, "no memory");
+        ngx_http_spaces_redis_link_lost(&redis->commands, "no memory");
     }
 
     return op;
@@ -468,7 +393,7 @@ ngx_http_spaces_redis_command_timeout(ngx_event_t *ev)
 
     /* replies come in order, so all that follow are late as well */
 
-    ngx_http_spaces_redis_lost(&redis->commands, "no answer in time");
+    ngx_http_spaces_redis_link_lost(&redis->commands, "no answer in time");
 }
 
 
@@ -549,7 +474,7 @@ ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *r, void *data)
         && ngx_current_msec - redis->commands.attempted
            > NGX_HTTP_SPACES_REDIS_MAX_PAUSE)
     {
-        ngx_http_spaces_redis_lost(&redis->commands,
+        ngx_http_spaces_redis_link_lost(&redis->commands,
                                    "it is a replica now, that takes no word");
     }
 }
@@ -578,446 +503,4 @@ ngx_http_spaces_redis_error(redisReply *reply)
     }
 
     return NULL;
-}
-
-
-static void
-ngx_http_spaces_redis_connect(ngx_http_spaces_redis_link_t *link)
-{
-    redisAsyncContext             *ac;
-    ngx_http_spaces_redis_conf_t  *conf;
-
-    conf = &link->redis->smcf->redis_conf;
-
-    link->connected = 0;
-    link->attempted = ngx_current_msec;
-
-    ac = conf->port ? redisAsyncConnect((char *) conf->host.data, conf->port)
-                    : redisAsyncConnectUnix((char *) conf->host.data);
-
-    if (ac == NULL) {
-        ngx_http_spaces_redis_retry(link);
-        return;
-    }
-
-    if (ac->err) {
-        link->ac = ac;
-        ac->data = NULL;
-        ngx_http_spaces_redis_lost(link, ac->errstr);
-        return;
-    }
-
-    ac->data = link;
-    link->ac = ac;
-
-    if (ngx_http_spaces_redis_attach(link) != NGX_OK) {
-        ngx_http_spaces_redis_lost(link, "no free connection");
-        return;
-    }
-
-    (void) redisAsyncSetDisconnectCallback(ac,
-                                         ngx_http_spaces_redis_on_disconnect);
-    (void) redisAsyncSetConnectCallback(ac, ngx_http_spaces_redis_on_connect);
-
-    ngx_add_timer(&link->timeout, conf->timeout);
-
-    if (ngx_http_spaces_redis_greet(link) != NGX_OK) {
-        ngx_http_spaces_redis_lost(link, "no memory");
-    }
-}
-
-
-static ngx_int_t
-ngx_http_spaces_redis_attach(ngx_http_spaces_redis_link_t *link)
-{
-    ngx_connection_t   *c;
-    redisAsyncContext  *ac;
-
-    ac = link->ac;
-
-    c = ngx_get_connection(ac->c.fd, ngx_cycle->log);
-    if (c == NULL) {
-        return NGX_ERROR;
-    }
-
-    c->data = link;
-    c->log = ngx_cycle->log;
-    c->read->log = c->log;
-    c->write->log = c->log;
-
-    c->read->handler = ngx_http_spaces_redis_read_handler;
-    c->write->handler = ngx_http_spaces_redis_write_handler;
-
-    /* neither "idle" nor a reason for a leaving worker to stay or complain */
-
-    c->read->channel = 1;
-    c->write->channel = 1;
-
-    link->connection = c;
-    link->attached = ac;
-
-    ac->ev.data = link;
-    ac->ev.addRead = ngx_http_spaces_redis_add_read;
-    ac->ev.delRead = ngx_http_spaces_redis_del_read;
-    ac->ev.addWrite = ngx_http_spaces_redis_add_write;
-    ac->ev.delWrite = ngx_http_spaces_redis_del_write;
-    ac->ev.cleanup = ngx_http_spaces_redis_cleanup;
-
-    return NGX_OK;
-}
-
-
-/* the first commands of a connection, sent before it stands */
-
-static ngx_int_t
-ngx_http_spaces_redis_greet(ngx_http_spaces_redis_link_t *link)
-{
-    int                            rc;
-    redisAsyncContext             *ac;
-    ngx_http_spaces_redis_conf_t  *conf;
-
-    ac = link->ac;
-    conf = &link->redis->smcf->redis_conf;
-
-    if (conf->password.len && conf->user.len) {
-        rc = redisAsyncCommand(ac, ngx_http_spaces_redis_on_greet, link,
-                               "AUTH %b %b",
-                               conf->user.data, conf->user.len,
-                               conf->password.data, conf->password.len);
-
-    } else if (conf->password.len) {
-        rc = redisAsyncCommand(ac, ngx_http_spaces_redis_on_greet, link,
-                               "AUTH %b",
-                               conf->password.data, conf->password.len);
-
-    } else {
-        rc = REDIS_OK;
-    }
-
-    if (rc == REDIS_OK && conf->db) {
-        rc = redisAsyncCommand(ac, ngx_http_spaces_redis_on_greet, link,
-                               "SELECT %d", (int) conf->db);
-    }
-
-    if (rc == REDIS_OK && link == &link->redis->changes) {
-        rc = redisAsyncCommand(ac, ngx_http_spaces_redis_on_message, link,
-                               "SUBSCRIBE %bchanged",
-                               conf->prefix.data, conf->prefix.len);
-
-    } else if (rc == REDIS_OK) {
-        rc = redisAsyncCommand(ac, ngx_http_spaces_redis_on_greet, link,
-                               "PING");
-    }
-
-    return rc == REDIS_OK ? NGX_OK : NGX_ERROR;
-}
-
-
-static void
-ngx_http_spaces_redis_on_connect(const redisAsyncContext *ac, int status)
-{
-    ngx_http_spaces_redis_link_t  *link = ac->data;
-
-    if (status == REDIS_OK) {
-        return;
-    }
-
-    /* hiredis frees the context by itself, after this */
-
-    link->ac = NULL;
-    ngx_http_spaces_redis_lost(link, ac->errstr);
-}
-
-
-static void
-ngx_http_spaces_redis_on_disconnect(const redisAsyncContext *ac, int status)
-{
-    ngx_http_spaces_redis_link_t  *link = ac->data;
-
-    if (link == NULL || link->ac != ac) {
-        return;
-    }
-
-    link->ac = NULL;
-    ngx_http_spaces_redis_lost(link, status == REDIS_OK ? "closed"
-                                                        : ac->errstr);
-}
-
-
-static void
-ngx_http_spaces_redis_on_greet(redisAsyncContext *ac, void *r, void *data)
-{
-    ngx_uint_t                     level;
-    redisReply                    *reply = r;
-    ngx_http_spaces_redis_link_t  *link = data;
-
-    if (reply == NULL || link->ac != ac) {
-        return;
-    }
-
-    if (reply->type == REDIS_REPLY_ERROR) {
-
-        /* LOADING passes, a wrong password does not: both are tried again */
-
-        ngx_http_spaces_redis_lost(link, reply->str);
-        return;
-    }
-
-    if (ngx_strcmp(reply->str, "PONG") == 0 && !link->connected) {
-        level = link->complained ? NGX_LOG_NOTICE : NGX_LOG_INFO;
-
-        ngx_log_error(level, ngx_cycle->log, 0, "redis %V is connected",
-                      &link->redis->smcf->redis_conf.name);
-
-        ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_connects, 1);
-        ngx_http_spaces_metrics_redis(1);
-
-        link->connected = 1;
-        link->complained = 0;
-        link->wait = NGX_HTTP_SPACES_REDIS_MIN_PAUSE;
-        link->redis->generation++;
-
-        if (link->timeout.timer_set) {
-            ngx_del_timer(&link->timeout);
-        }
-    }
-}
-
-
-static void
-ngx_http_spaces_redis_on_message(redisAsyncContext *ac, void *r, void *data)
-{
-    ngx_str_t                      id;
-    redisReply                    *reply = r;
-    ngx_http_spaces_redis_link_t  *link = data;
-
-    if (reply == NULL || link->ac != ac) {
-        return;
-    }
-
-    if (reply->type == REDIS_REPLY_ERROR) {
-        ngx_http_spaces_redis_lost(link, reply->str);
-        return;
-    }
-
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3) {
-        return;
-    }
-
-    if (!link->connected) {
-        link->connected = 1;
-        link->complained = 0;
-        link->wait = NGX_HTTP_SPACES_REDIS_MIN_PAUSE;
-
-        if (link->timeout.timer_set) {
-            ngx_del_timer(&link->timeout);
-        }
-    }
-
-    if (reply->element[2]->type != REDIS_REPLY_STRING) {
-        return;
-    }
-
-    id.data = (u_char *) reply->element[2]->str;
-    id.len = reply->element[2]->len;
-
-    link->redis->change(link->redis->smcf, &id);
-}
-
-
-/* whatever went wrong: leave the connection, and come back later */
-
-static void
-ngx_http_spaces_redis_lost(ngx_http_spaces_redis_link_t *link,
-    const char *why)
-{
-    if (!link->complained && !link->redis->closing) {
-        link->complained = 1;
-
-        ngx_http_spaces_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                        "redis %V is not to be had for %s: %s; live audio goes "
-                        "on, what needs Redis is answered with 503 until it is "
-                        "back", &link->redis->smcf->redis_conf.name,
-                        link->purpose, why);
-    }
-
-    ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_lost, 1);
-
-    ngx_http_spaces_redis_drop(link);
-    ngx_http_spaces_redis_retry(link);
-}
-
-
-static void
-ngx_http_spaces_redis_drop(ngx_http_spaces_redis_link_t *link)
-{
-    redisAsyncContext  *ac;
-
-    ac = link->ac;
-
-    link->ac = NULL;
-    link->connected = 0;
-
-    if (link == &link->redis->commands) {
-        ngx_http_spaces_metrics_redis(0);
-    }
-
-    if (link->timeout.timer_set) {
-        ngx_del_timer(&link->timeout);
-    }
-
-    if (link->pause.timer_set) {
-        ngx_del_timer(&link->pause);
-    }
-
-    if (ac) {
-        /* all callbacks are called with no reply; inside one it is put off */
-        redisAsyncFree(ac);
-    }
-}
-
-
-static void
-ngx_http_spaces_redis_retry(ngx_http_spaces_redis_link_t *link)
-{
-    ngx_msec_t  wait;
-
-    if (link->redis->closing || ngx_exiting || ngx_terminate
-        || link->pause.timer_set)
-    {
-        return;
-    }
-
-    wait = link->wait / 2 + (ngx_msec_t) ngx_random() % (link->wait / 2 + 1);
-
-    link->wait = ngx_min(link->wait * 2, NGX_HTTP_SPACES_REDIS_MAX_PAUSE);
-
-    ngx_add_timer(&link->pause, wait);
-}
-
-
-/* somebody asks in a pause: Redis may be back, though it has not been tried */
-
-static ngx_int_t
-ngx_http_spaces_redis_wake(ngx_http_spaces_redis_link_t *link)
-{
-    if (link->ac == NULL && link->pause.timer_set && !ngx_exiting
-        && ngx_current_msec - link->attempted
-           >= NGX_HTTP_SPACES_REDIS_MIN_PAUSE)
-    {
-        ngx_del_timer(&link->pause);
-        ngx_http_spaces_redis_connect(link);
-    }
-
-    return link->ac ? NGX_OK : NGX_ERROR;
-}
-
-
-static void
-ngx_http_spaces_redis_pause_handler(ngx_event_t *ev)
-{
-    ngx_http_spaces_redis_connect(ev->data);
-}
-
-
-static void
-ngx_http_spaces_redis_connect_timeout(ngx_event_t *ev)
-{
-    ngx_http_spaces_redis_lost(ev->data, "no connection in time");
-}
-
-
-static void
-ngx_http_spaces_redis_read_handler(ngx_event_t *ev)
-{
-    ngx_connection_t              *c = ev->data;
-    ngx_http_spaces_redis_link_t  *link = c->data;
-
-    if (link->ac) {
-        redisAsyncHandleRead(link->ac);
-    }
-}
-
-
-static void
-ngx_http_spaces_redis_write_handler(ngx_event_t *ev)
-{
-    ngx_connection_t              *c = ev->data;
-    ngx_http_spaces_redis_link_t  *link = c->data;
-
-    if (link->ac) {
-        redisAsyncHandleWrite(link->ac);
-    }
-}
-
-
-/* level-triggered: hiredis reads 16 KB at a time, and stops there */
-
-static void
-ngx_http_spaces_redis_add_read(void *data)
-{
-    ngx_http_spaces_redis_link_t  *link = data;
-
-    if (!link->connection->read->active) {
-        (void) ngx_add_event(link->connection->read, NGX_READ_EVENT,
-                             NGX_LEVEL_EVENT);
-    }
-}
-
-
-static void
-ngx_http_spaces_redis_del_read(void *data)
-{
-    ngx_http_spaces_redis_link_t  *link = data;
-
-    if (link->connection->read->active) {
-        (void) ngx_del_event(link->connection->read, NGX_READ_EVENT, 0);
-    }
-}
-
-
-static void
-ngx_http_spaces_redis_add_write(void *data)
-{
-    ngx_http_spaces_redis_link_t  *link = data;
-
-    if (!link->connection->write->active) {
-        (void) ngx_add_event(link->connection->write, NGX_WRITE_EVENT,
-                             NGX_LEVEL_EVENT);
-    }
-}
-
-
-static void
-ngx_http_spaces_redis_del_write(void *data)
-{
-    ngx_http_spaces_redis_link_t  *link = data;
-
-    if (link->connection->write->active) {
-        (void) ngx_del_event(link->connection->write, NGX_WRITE_EVENT, 0);
-    }
-}
-
-
-/* the descriptor is closed here: hiredis must not do it again */
-
-static void
-ngx_http_spaces_redis_cleanup(void *data)
-{
-    ngx_connection_t              *c;
-    ngx_http_spaces_redis_link_t  *link = data;
-
-    if (link == NULL || link->connection == NULL) {
-        return;
-    }
-
-    c = link->connection;
-
-    link->attached->c.fd = -1;
-    link->attached->ev.data = NULL;
-
-    link->attached = NULL;
-    link->connection = NULL;
-
-    ngx_close_connection(c);
 }

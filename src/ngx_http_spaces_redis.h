@@ -2,9 +2,8 @@
 /*
  * Copyright (C) Spaces for nginx contributors
  *
- * hiredis in nginx's event loop.  A worker has one connection for commands and
- * one that listens for changes.  Either comes back by itself, after a pause
- * that grows; meanwhile commands fail at once.
+ * What Redis is asked and told.  A worker has one connection for commands and
+ * one that listens for changes; while there is none, commands fail at once.
  */
 
 

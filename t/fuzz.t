@@ -19,6 +19,7 @@ my %reach = (
              'spaces_demuxer.c' => 95 },
     webm => { 'spaces_webm_reader.c' => 80, 'spaces_demuxer.c' => 95 },
     opus => { 'spaces_opus.c' => 80, 'spaces_celt.c' => 90,
+              'spaces_celt_share.c' => 90, 'spaces_range.c' => 90,
               'spaces_activity.c' => 65 },
     clip => { 'spaces_clip.c' => 80, 'spaces_ogg_seek.c' => 75 },
     tail => { 'spaces_ogg_tail.c' => 80, 'spaces_ogg_seek.c' => 75 },

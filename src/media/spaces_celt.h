@@ -2,9 +2,9 @@
 /*
  * Copyright (C) Spaces for nginx contributors
  *
- * How loud a CELT frame is, read from its band energies: the range decoder
- * of Opus (RFC 6716, 4.1) and as much of a CELT frame as comes before its
- * spectrum (4.3, table 56), coarse and fine energy.  Nothing is synthesized.
+ * How loud a CELT frame is, read from its band energies: as much of it as
+ * comes before its spectrum (RFC 6716, 4.3, table 56), coarse and fine energy.
+ * Nothing is synthesized.
  */
 
 
@@ -23,25 +23,6 @@
 #define SPACES_CELT_SILENCE   -120.0f
 
 
-/*
- * Symbols are read from the front, raw bits from the back of a frame; past
- * either end there are zeros.
- */
-
-typedef struct {
-    const uint8_t  *data;
-    size_t          len;
-    size_t          front;         /* bytes taken from the front */
-    size_t          back;          /* bytes taken from the back */
-    uint32_t        range;
-    uint32_t        value;
-    uint32_t        carried;       /* the byte whose last bit is unused yet */
-    uint32_t        window;        /* raw bits read, but not taken */
-    int             window_bits;
-    int             total;         /* bits, for spaces_range_tell() */
-} spaces_range_t;
-
-
 /* what the energies of a frame are predicted from; 4.3.2 */
 
 typedef struct {
@@ -49,25 +30,6 @@ typedef struct {
     float           energy[2][SPACES_CELT_BANDS];
 } spaces_celt_t;
 
-
-/* RFC 6716, 4.1.1 */
-void spaces_range_init(spaces_range_t *range, const uint8_t *data,
-    size_t len);
-
-/* a bit that is 1 with a probability of 1 / 2^logp; 4.1.3.2 */
-int spaces_range_bit(spaces_range_t *range, unsigned logp);
-
-/* one of "n" equally likely values, n is 2 to 256; 4.1.5 */
-unsigned spaces_range_uint(spaces_range_t *range, unsigned n);
-
-/* "n" raw bits, 0 to 16 of them; 4.1.4 */
-unsigned spaces_range_raw(spaces_range_t *range, unsigned n);
-
-/* bits used so far, rounded up; 4.1.6.1 */
-int spaces_range_tell(const spaces_range_t *range);
-
-/* the same in eighths of a bit; 4.1.6.2 */
-int spaces_range_tell_frac(const spaces_range_t *range);
 
 /* the state of a decoder that was just reset */
 void spaces_celt_init(spaces_celt_t *celt);

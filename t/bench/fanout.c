@@ -101,6 +101,7 @@ typedef struct {
     int                served;
     int                refused;
     int                closed;
+    int                counting; /* since "begin" */
 } crowd_t;
 
 
@@ -258,7 +259,7 @@ listen_mode(char **argv)
     text_t           file;
     crowd_t          crowd;
     struct pollfd    fds[3];
-    struct timespec  timeout;
+    struct timespec  timeout, nap = { 0, MS };
 
     memset(&crowd, 0, sizeof(crowd_t));
 
@@ -282,7 +283,20 @@ listen_mode(char **argv)
         /* the sets are not watched by a third one: that would cost the sender
            something at each page */
 
-        if (ppoll(fds, 3, busy ? &timeout : NULL, NULL) == -1) {
+        /* while they are counted nobody sleeps for a page: to wake them, on a
+           core that idles or not, would be a part of each send, and not the
+           server's */
+
+        if (crowd.counting) {
+            nanosleep(&nap, NULL);
+            timeout = (struct timespec) { 0, 0 };
+            busy = 1;
+        }
+
+        if (ppoll(crowd.counting ? &fds[2] : fds, crowd.counting ? 1 : 3,
+                  busy ? &timeout : NULL, NULL)
+            == -1)
+        {
             die("ppoll: %s", strerror(errno));
         }
 
@@ -552,6 +566,8 @@ static void
 crowd_begin(crowd_t *crowd)
 {
     int  i;
+
+    crowd->counting = 1;
 
     for (i = 0; i < crowd->n; i++) {
         crowd->listeners[i].last = crowd->now;

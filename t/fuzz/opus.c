@@ -17,6 +17,7 @@
 #include "spaces_activity.h"
 #include "spaces_celt.h"
 #include "spaces_opus.h"
+#include "spaces_range.h"
 
 
 static void check_packet(OpusDecoder *decoder, spaces_activity_t *activity,

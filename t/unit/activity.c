@@ -20,6 +20,7 @@
 
 #include "spaces_activity.h"
 #include "spaces_celt.h"
+#include "spaces_range.h"
 
 
 #define RATE    48000
