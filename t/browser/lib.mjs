@@ -122,14 +122,21 @@ function hands() {
     };
 
     // Chromium captures nothing of what has not begun, nor what comes behind a
-    // new address: each is listened to for as long as it is asked for
+    // new address: each is listened to for as long as it is asked for.  What is
+    // short may be over before this has begun, on a machine that is busy: it is
+    // played until it is heard
     globalThis.listen = async (ready) => {
+        const over = players.filter(({ ended }) => ended);
         const from = ears.length;
         const context = new AudioContext();
         await context.resume();
         const heard = new Map();
         for (;;) {
             for (const audio of players) {
+                if (audio.ended && !over.includes(audio)) {
+                    heard.delete(audio);
+                    await audio.play();
+                }
                 if (!heard.has(audio) && !audio.paused
                     && audio.currentTime > 0) {
                     heard.set(audio, ear(context));
