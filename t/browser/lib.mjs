@@ -206,9 +206,19 @@ const bounded = (promise) => Promise.race([promise, new Promise((resolve) => {
     setTimeout(resolve, PATIENCE, false).unref();
 })]);
 
-// true once the page plays all these tones at once
-export const hears = (page, ...wanted) => bounded(page.evaluate((all) =>
-    listen((ear) => tones(ear, all)), wanted));
+// true once the page plays all these tones at once; if it never does, what it
+// plays is told
+export async function hears(page, ...wanted) {
+    const heard = await bounded(page.evaluate((all) =>
+        listen((ear) => tones(ear, all)), wanted));
+    if (!heard) {
+        const all = await page.evaluate(() => players.map((audio) => [
+            audio.currentSrc.replace(/[?].*/, ''), audio.currentTime,
+            audio.duration, audio.paused, audio.ended, audio.error?.message]));
+        console.log(`# not heard: ${JSON.stringify(all)}`);
+    }
+    return heard;
+}
 
 // what comes and goes, maybe before Playwright has looked: from now on the page
 // itself looks out for the text; what is returned tells once it was there
