@@ -30,7 +30,6 @@ struct ngx_http_spaces_redis_s {
 
     ngx_queue_t                      ops;          /* oldest first */
     ngx_event_t                      timeout;      /* of the oldest */
-    unsigned                         closing:1;
     unsigned                         refused:1;    /* what is answered now */
     char                             reason[NGX_HTTP_SPACES_REDIS_REASON];
 };
@@ -84,8 +83,6 @@ ngx_http_spaces_redis_destroy(ngx_http_spaces_redis_t *redis)
 {
     ngx_queue_t                 *q;
     ngx_http_spaces_redis_op_t  *op;
-
-    redis->closing = 1;
 
     for (q = ngx_queue_head(&redis->ops);
          q != ngx_queue_sentinel(&redis->ops);
@@ -434,7 +431,7 @@ ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *r, void *data)
         ngx_http_spaces_metrics_observe(ngx_http_spaces_histogram_redis,
                                 ngx_http_spaces_metrics_clock() - op->began);
 
-    } else if (!redis->closing) {
+    } else if (!redis->commands.closing) {
         ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_unanswered,
                                     1);
     }
@@ -458,7 +455,7 @@ ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *r, void *data)
 
     redis->reason[0] = '\0';
 
-    if (!redis->closing) {
+    if (!redis->commands.closing) {
         ngx_http_spaces_redis_time(redis);
     }
 

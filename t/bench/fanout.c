@@ -280,9 +280,6 @@ listen_mode(char **argv)
     for ( ;; ) {
         busy = crowd_timeout(&crowd, &timeout);
 
-        /* the sets are not watched by a third one: that would cost the sender
-           something at each page */
-
         /* while they are counted nobody sleeps for a page: to wake them, on a
            core that idles or not, would be a part of each send, and not the
            server's */
@@ -292,6 +289,9 @@ listen_mode(char **argv)
             timeout = (struct timespec) { 0, 0 };
             busy = 1;
         }
+
+        /* the sets are not watched by a third one: that would cost the sender
+           something at each page */
 
         if (ppoll(crowd.counting ? &fds[2] : fds, crowd.counting ? 1 : 3,
                   busy ? &timeout : NULL, NULL)
