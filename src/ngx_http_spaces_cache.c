@@ -83,7 +83,7 @@ ngx_http_spaces_cache_get(ngx_http_request_t *r, ngx_str_t *key,
 
     cached = (ngx_http_spaces_cached_t *)
                  ngx_str_rbtree_lookup(&cache->rbtree, key,
-                                       ngx_crc32_short(key->data, key->len));
+                                       ngx_murmur_hash2(key->data, key->len));
 
     if (cached == NULL) {
         return NULL;
@@ -133,7 +133,7 @@ ngx_http_spaces_cache_new(ngx_http_request_t *r, ngx_str_t *key,
     }
 
     cached->sn.str.len = key->len;
-    cached->sn.node.key = ngx_crc32_short(key->data, key->len);
+    cached->sn.node.key = ngx_murmur_hash2(key->data, key->len);
     cached->pool = pool;
     cached->sent = sent;
 
