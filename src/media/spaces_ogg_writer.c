@@ -16,7 +16,13 @@
 /* the comments are the Space's title and host: a few hundred bytes each */
 #define SPACES_OGG_MAX_TAGS       8192
 
+/* of a page: where its serial number is, and up to its end (RFC 3533, 6) */
+#define SPACES_OGG_SERIAL         14
+#define SPACES_OGG_TELLS          (SPACES_OGG_SERIAL + 4)
 
+
+static int spaces_ogg_has_header(const uint8_t *p, size_t len,
+    uint32_t serial);
 static void spaces_ogg_put_le(uint8_t *p, uint64_t value, int n);
 
 
@@ -37,6 +43,61 @@ int
 spaces_ogg_writer_fits(const spaces_ogg_writer_t *writer, size_t len)
 {
     return writer->nsegments + len / 255 + 1 <= 255;
+}
+
+
+int
+spaces_ogg_writer_misleads(const spaces_ogg_writer_t *writer,
+    const uint8_t *data, size_t len)
+{
+    size_t   before, behind;
+    uint8_t  seam[2 * (SPACES_OGG_TELLS - 1)];
+
+    if (spaces_ogg_has_header(data, len, writer->serial)) {
+        return 1;
+    }
+
+    /* or begun by the packets before */
+
+    before = writer->len < SPACES_OGG_TELLS - 1 ? writer->len
+                                                : SPACES_OGG_TELLS - 1;
+    behind = len < SPACES_OGG_TELLS - 1 ? len : SPACES_OGG_TELLS - 1;
+
+    memcpy(seam, writer->body + writer->len - before, before);
+    memcpy(seam + before, data, behind);
+
+    return spaces_ogg_has_header(seam, before + behind, writer->serial);
+}
+
+
+static int
+spaces_ogg_has_header(const uint8_t *p, size_t len, uint32_t serial)
+{
+    uint8_t         bytes[4];
+    const uint8_t  *last;
+
+    spaces_ogg_put_le(bytes, serial, 4);
+
+    last = p + len;
+
+    while (last - p >= SPACES_OGG_TELLS) {
+
+        p = memchr(p, 'O', (size_t) (last - p - SPACES_OGG_TELLS + 1));
+
+        if (p == NULL) {
+            return 0;
+        }
+
+        if (memcmp(p, "OggS", 4) == 0
+            && memcmp(p + SPACES_OGG_SERIAL, bytes, 4) == 0)
+        {
+            return 1;
+        }
+
+        p++;
+    }
+
+    return 0;
 }
 
 

@@ -48,6 +48,14 @@ void spaces_ogg_writer_init(spaces_ogg_writer_t *writer, uint32_t serial,
 /* whether the packet fits into the page at hand; into an empty one any does */
 int spaces_ogg_writer_fits(const spaces_ogg_writer_t *writer, size_t len);
 
+/*
+ * Whether the page would hold, with that packet that fits, what passes for the
+ * header of a page of this stream: who looks for pages in the middle of a file
+ * may be told anything by it, and anybody who listens knows the serial number.
+ */
+int spaces_ogg_writer_misleads(const spaces_ogg_writer_t *writer,
+    const uint8_t *data, size_t len);
+
 /* adds a packet that fits */
 void spaces_ogg_writer_add(spaces_ogg_writer_t *writer, const uint8_t *data,
     size_t len, int duration);

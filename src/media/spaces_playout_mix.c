@@ -58,6 +58,15 @@ spaces_playout_pass(spaces_playout_t *playout)
     spaces_playout_room(playout, packet.len, duration);
     spaces_playout_take(playout, state->floor, &packet);
 
+    if (spaces_ogg_writer_misleads(&playout->writer, playout->packet,
+                                   packet.len))
+    {
+        /* no encoder makes such a thing; it is concealed as if it were lost */
+
+        spaces_playout_fill(playout, duration);
+        return;
+    }
+
     for (i = 0; i < playout->end; i++) {
 
         if ((int) i != state->floor) {

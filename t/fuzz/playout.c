@@ -35,6 +35,7 @@ typedef struct {
 
 static void step(room_t *room, bytes_t *in, int *ticks);
 static void say(room_t *room, unsigned i, bytes_t *in);
+static void forge(room_t *room, unsigned i, size_t split);
 static int64_t any_time(bytes_t *in);
 static uint64_t take(bytes_t *in, size_t n);
 static void finish(room_t *room);
@@ -182,6 +183,13 @@ step(room_t *room, bytes_t *in, int *ticks)
              <= 50 * (2 * SPEAKERS + 1));
         break;
 
+    case 12:
+        if (source->ring) {
+            forge(room, i, (size_t) take(in, 1));
+        }
+
+        break;
+
     default:
         for (n = 1 + (int) take(in, 1) % 20; n; n--, (*ticks)++) {
             (void) room_tick(room);
@@ -222,6 +230,41 @@ say(room_t *room, unsigned i, bytes_t *in)
                                      + (uint64_t) pts),
                           (int) flags);
     }
+}
+
+
+/* what passes for a page of the stream, in one packet or two */
+
+static void
+forge(room_t *room, unsigned i, size_t split)
+{
+    size_t   k, len[2];
+    uint8_t  part[2][64];
+
+    static const uint8_t  page[] = { 'O', 'g', 'g', 'S', 0, 0, 0xf8, 0xf8,
+                                     0xf8, 0xf8, 0xf8, 0xf8, 0xf8, 0xf8,
+                                     77, 0, 0, 0, 1, 0, 0, 0, 1, 2, 3, 4, 1,
+                                     20 };
+
+    split %= sizeof(page) + 1;
+
+    memset(part, 0xf8, sizeof(part));
+    memcpy(part[0] + 10, page, split);
+    memcpy(part[1], page + split, sizeof(page) - split);
+
+    len[0] = 10 + split;
+    len[1] = sizeof(page) - split;
+
+    for (k = 0; k < 2; k++) {
+
+        if (spaces_opus_duration(part[k], len[k]) > 0) {
+            (void) room_write(room, i, part[k], (int) len[k],
+                              spaces_opus_duration(part[k], len[k]),
+                              room->speakers[i].pts + 960 * (int64_t) k, 0);
+        }
+    }
+
+    room->speakers[i].pts += 2 * 960;
 }
 
 

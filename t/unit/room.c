@@ -551,6 +551,82 @@ test_overshoot(void **state)
 }
 
 
+/*
+ * What listeners are told is enough to forge a page of the stream, and to send
+ * it in a packet, or in two: who looks for pages would be led astray.  The room
+ * holds of every page that there is no other in it.
+ */
+
+static void
+test_forged_pages(void **state)
+{
+    size_t          i, at;
+    room_t         *room;
+    track_t         plain, clip = { 0 };
+    uint8_t         whole[80] = { 0xf8 }, begun[40] = { 0xf8 };
+    const piece_t  *piece;
+
+    /* serial 77; the first byte of a packet may be one of its granule */
+
+    static const uint8_t  page[] = { 'O', 'g', 'g', 'S', 0, 0, 1, 2, 3, 4,
+                                     0xf8, 6, 7, 8, 77, 0, 0, 0, 9, 9, 9, 9,
+                                     1, 2, 3, 4, 1, 20 };
+
+    clip_record(&plain, &tone, 2);
+
+    memcpy(whole + 30, page, sizeof(page));
+    memcpy(begun + 30, page, 10);
+
+    for (i = 0; i < plain.n; i++) {
+        piece = &plain.pieces[i];
+
+        switch (i) {
+
+        case 20:
+            track_add(&clip, whole, sizeof(whole), 960, piece->pts);
+            break;
+
+        case 41:
+            track_add(&clip, begun, sizeof(begun), 960, piece->pts);
+            break;
+
+        case 42:
+            track_add(&clip, page + 10, sizeof(page) - 10, 960, piece->pts);
+            break;
+
+        default:
+            track_add(&clip, plain.data + piece->at, piece->len, 960,
+                      piece->pts);
+        }
+    }
+
+    room = room_new(1, 1, 32000);
+    room_speak(room, 0, &clip);
+    room_run(room, 2.5);
+    room_finish(room);
+
+    for (i = 0; i < clip.n; i++) {
+        piece = &room->out.pieces[i];
+        at = clip.pieces[i].at;
+
+        assert_int_equal(piece->duration, 960);
+
+        if (i == 20 || i == 42) {
+            assert_true(piece->len < 3);
+            continue;
+        }
+
+        assert_int_equal(piece->len, clip.pieces[i].len);
+        assert_memory_equal(room->out.data + piece->at, clip.data + at,
+                            piece->len);
+    }
+
+    track_free(&plain);
+    track_free(&clip);
+    room_free(room);
+}
+
+
 int
 main(void)
 {
@@ -561,6 +637,7 @@ main(void)
         cmocka_unit_test(test_switches),
         cmocka_unit_test(test_limiter),
         cmocka_unit_test(test_overshoot),
+        cmocka_unit_test(test_forged_pages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,8 @@
 
 static size_t recording_head(recording_t *recording);
 static int recording_page(recording_t *recording, size_t at, size_t len);
+static int recording_misleads(const recording_t *recording, size_t at,
+    size_t len);
 static int recording_is_page(const uint8_t *page, size_t len);
 static int64_t recording_lasts(const uint8_t *page, size_t len);
 static uint64_t get(const uint8_t *p, int n);
@@ -126,7 +128,7 @@ recording_head(recording_t *recording)
     recording->serial = (uint32_t) get(data + 14, 4);
     recording->pre_skip = head.pre_skip;
 
-    return one + two;
+    return recording_misleads(recording, one, two) ? 0 : one + two;
 }
 
 
@@ -135,7 +137,6 @@ recording_head(recording_t *recording)
 static int
 recording_page(recording_t *recording, size_t at, size_t len)
 {
-    size_t             n;
     int64_t            lasts;
     const uint8_t     *page;
     recording_page_t  *p;
@@ -161,7 +162,23 @@ recording_page(recording_t *recording, size_t at, size_t len)
     recording->ended = (page[5] & SPACES_OGG_EOS) != 0;
     recording->n++;
 
-    /* nobody could tell a page of the same stream in a packet from others */
+    if (recording_misleads(recording, at, len)) {
+        return 0;
+    }
+
+    return p->granule == p->before + lasts
+           || (recording->ended && p->granule > p->before
+               && p->granule < p->before + lasts);
+}
+
+
+/* nobody could tell a page of the same stream in a packet from others */
+
+static int
+recording_misleads(const recording_t *recording, size_t at, size_t len)
+{
+    size_t          n;
+    const uint8_t  *page;
 
     for (n = at + 27; n < at + len; n = pages_next(recording->data,
                                                    recording->len, n))
@@ -173,13 +190,11 @@ recording_page(recording_t *recording, size_t at, size_t len)
             && recording_is_page(page, spaces_ogg_page_len(page,
                                                      recording->len - n)))
         {
-            return 0;
+            return 1;
         }
     }
 
-    return p->granule == p->before + lasts
-           || (recording->ended && p->granule > p->before
-               && p->granule < p->before + lasts);
+    return 0;
 }
 
 

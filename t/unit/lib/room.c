@@ -54,6 +54,20 @@ check_sum(const uint8_t *data, size_t len)
 }
 
 
+/* what somebody who looks for pages finds in it: itself, and no other */
+
+static void
+check_alone(const uint8_t *data, size_t len, uint32_t serial)
+{
+    size_t  i;
+
+    for (i = 1; i + 18 <= len; i++) {
+        assert_false(memcmp(data + i, "OggS", 4) == 0
+                     && get_le(data + i + 14, 4) == serial);
+    }
+}
+
+
 /* every page of every test: the stream is whole and its clock right */
 
 static void
@@ -83,6 +97,7 @@ room_page(spaces_playout_t *playout, const uint8_t *page, size_t len)
     assert_int_equal(get_le(page + 18, 4), room->sequence++);
     assert_int_equal(playout->state.sequence, room->sequence);
     check_sum(page, len);
+    check_alone(page, len, playout->state.serial);
 
     at = 0;
     segment = 0;
