@@ -192,9 +192,10 @@ ngx_http_spaces_find_target(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_spaces_secret(ngx_http_request_t *r, ngx_str_t *secret)
 {
-    u_char     *p, *last;
-    ngx_int_t   rc;
-    ngx_str_t   value;
+    u_char                 *p, *last;
+    ngx_int_t               rc;
+    ngx_str_t               value;
+    ngx_http_spaces_ctx_t  *ctx;
 
     ngx_str_null(secret);
 
@@ -233,6 +234,9 @@ ngx_http_spaces_secret(ngx_http_request_t *r, ngx_str_t *secret)
 
         if (rc == NGX_OK) {
             *secret = r->headers_in.passwd;
+
+            ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+            ctx->by_basic = 1;
         }
     }
 
@@ -376,6 +380,7 @@ ngx_http_spaces_assign_role(ngx_http_request_t *r)
     space = ctx->space;
 
     ctx->role = NGX_HTTP_SPACES_NOBODY;
+    ctx->by_token = 0;
 
     if (space == NULL) {
         return;
@@ -387,13 +392,18 @@ ngx_http_spaces_assign_role(ngx_http_request_t *r)
         && !ctx->token->removed)
     {
         ctx->role = ctx->token->kind;
-        ctx->by_token = (ctx->role >= NGX_HTTP_SPACES_SPEAKER);
+        ctx->by_token = (ctx->role >= NGX_HTTP_SPACES_SPEAKER
+                         && !ctx->by_basic);
     }
 
-    if (ctx->user.len && ctx->user.len == space->host.len
+    /* whoever's token it comes with, a cookie may make the host of them */
+
+    if (ctx->role != NGX_HTTP_SPACES_HOST
+        && ctx->user.len && ctx->user.len == space->host.len
         && ngx_strncmp(ctx->user.data, space->host.data, space->host.len) == 0)
     {
         ctx->role = NGX_HTTP_SPACES_HOST;
+        ctx->by_token = 0;
     }
 }
 
@@ -505,7 +515,7 @@ ngx_http_spaces_require_origin(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
-    /* a token is no cookie: who sends it means to */
+    /* a token that no browser sends unasked: who does means to */
 
     if (ctx->by_token) {
         return NGX_DECLINED;

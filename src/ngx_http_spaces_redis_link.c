@@ -384,7 +384,10 @@ ngx_http_spaces_redis_retry(ngx_http_spaces_redis_link_t *link)
 ngx_int_t
 ngx_http_spaces_redis_link_wake(ngx_http_spaces_redis_link_t *link)
 {
-    if (link->ac == NULL && link->pause.timer_set && !ngx_exiting
+    /* while hiredis still tells those who wait it has the one before */
+
+    if (link->ac == NULL && link->attached == NULL && link->pause.timer_set
+        && !ngx_exiting
         && ngx_current_msec - link->attempted
            >= NGX_HTTP_SPACES_REDIS_MIN_PAUSE)
     {

@@ -111,7 +111,8 @@ typedef struct {
     const char                  *reason;     /* why it was closed */
 
     unsigned                     fresh:1;    /* nothing from the cache */
-    unsigned                     by_token:1; /* the role is the token's */
+    unsigned                     by_token:1; /* the role is the token's, */
+    unsigned                     by_basic:1; /* which came as a password */
     unsigned                     masked:1;
 } ngx_http_spaces_ctx_t;
 

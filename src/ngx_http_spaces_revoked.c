@@ -72,19 +72,29 @@ ngx_http_spaces_revoked_write(void *data, ngx_log_t *log)
 {
     ngx_http_spaces_revoking_t *revoking = data;
 
-    int      fd;
-    ssize_t  n;
+    int              fd;
+    off_t            end;
+    ssize_t          n;
+    ngx_file_info_t  fi;
 
     fd = ngx_http_spaces_revoked_open(&revoking->smcf->path,
-                                      O_WRONLY|O_APPEND|O_CREAT);
+                                      O_WRONLY|O_CREAT);
     if (fd == -1) {
         revoking->err = ngx_errno;
         return;
     }
 
-    /* one write to its end: a line is whole, or the last and torn */
+    if (ngx_fd_info(fd, &fi) == -1) {
+        revoking->err = ngx_errno;
+        (void) close(fd);
+        return;
+    }
 
-    n = write(fd, revoking->line, sizeof(revoking->line));
+    /* over what a full disk or the end of a machine has left of a line */
+
+    end = ngx_file_size(&fi) - ngx_file_size(&fi) % sizeof(revoking->line);
+
+    n = pwrite(fd, revoking->line, sizeof(revoking->line), end);
 
     if (n != (ssize_t) sizeof(revoking->line)) {
         revoking->err = (n == -1) ? ngx_errno : ENOSPC;

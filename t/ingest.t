@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use MIME::Base64 qw(encode_base64);
 use Mojo::JSON qw(true);
 use Test::More;
 use Test::Spaces;
@@ -283,6 +284,33 @@ for (
     my $res = $s->http('PUT', $path, $headers, $plain);
     is($res->code, $status, "$name: $status");
     is($res->json->{type}, "urn:spaces:$slug", "$name: $slug");
+}
+
+# a guest whose page makes the browser of the host send the guest's own token:
+# it is still the cookie that makes a host of them
+
+for (
+    ['POST', $path, $plain, "$path: audio"],
+    ['POST', "/spaces/$space->{id}/end", '', 'the end'],
+) {
+    my ($method, $to, $body, $name) = @$_;
+    my $guest = $s->invite($space, 'mallory')->{token};
+    my $res = $s->http($method, "$to?token=$guest",
+                       { %{ $s->as('ana') }, Origin => 'http://evil.example',
+                         'Content-Type' => 'text/plain' }, $body);
+    is($res->code, 403, "$name by a guest's token and the host's cookie: 403");
+    is($res->json->{type}, 'urn:spaces:foreign-origin', 'and told why');
+}
+
+# and a password that the browser knows is as good as a cookie
+{
+    my $basic = 'Basic ' . encode_base64("host:$space->{token}", '');
+    for my $origin ('http://evil.example', $s->url) {
+        my $res = $s->http('PATCH', "/spaces/$space->{id}",
+                           { Authorization => $basic, Origin => $origin },
+                           json => { title => 'y' });
+        is($res->code, $origin eq $s->url ? 200 : 403, "Basic from $origin");
+    }
 }
 
 is($s->http('PUT', '/spaces/' . 'a' x 20 . '/ingest', $s->as('ana'),

@@ -239,6 +239,51 @@ subtest 'Redis that becomes a replica' => sub {
     $s->stop;
 };
 
+subtest 'a replica, and somebody else is waiting' => sub {
+    my $s = Test::Spaces->new(workers => 1, redis_timeout => '10s',
+                              quiet => [qr/READONLY|replica/])->start;
+    my $space = $s->create(title => 'x');
+    ok(until_ok(sub { $s->redis('EXISTS', 'spaces:node:here') }), 'at rest');
+
+    # old enough to be looked for elsewhere; and in the cache, no more fresh
+    sleep 5;
+    is($s->http('GET', "/spaces/$space->{id}", $s->bearer($space->{token}))
+           ->code, 200, 'cached');
+    sleep 1.2;
+    my ($worker) = $s->worker_pids;
+    $s->redis('REPLICAOF', '127.0.0.1', '1');
+    kill 'STOP', $s->{redis_pid};
+    my @ask = (
+        ['POST', '/spaces', 'Cookie: spaces_user=ana', '{"title":"x"}'],
+        ['GET', "/spaces/$space->{id}",
+         "Authorization: Bearer $space->{token}", ''],
+    );
+    my @sockets;
+    for (@ask) {
+        my ($method, $path, $who, $body) = @$_;
+        my $socket = $s->socket;
+        print $socket join "\r\n", "$method $path HTTP/1.1", 'Host: localhost',
+            $who, 'Connection: close', 'Content-Type: application/json',
+            'Content-Length: ' . length $body, '', $body;
+        $socket->flush;
+        push @sockets, $socket;
+        # one behind the other in what Redis is sent
+        sleep 0.3;
+    }
+    kill 'CONT', $s->{redis_pid};
+    like(Test::Spaces::read_all($sockets[0]), qr/^HTTP\/1.1 503 /,
+         'no word is taken');
+    like(Test::Spaces::read_all($sockets[1]), qr/^HTTP\/1.1 200 /,
+         'who asked has what is cached');
+    $s->redis('REPLICAOF', 'NO', 'ONE');
+    ok(until_ok(sub {
+        ($s->http('POST', '/spaces', $s->as('ana'), json => { title => 'x' })
+            ->code // 0) == 201;
+    }), 'it goes on');
+    is("@{[ $s->worker_pids ]}", $worker, 'the same worker');
+    $s->stop;
+};
+
 subtest 'Redis full of something else' => sub {
     my $s = Test::Spaces->new(workers => 1)->start;
     my $id = 'a' x 20;
