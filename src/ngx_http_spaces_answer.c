@@ -160,6 +160,7 @@ ngx_http_spaces_problem(ngx_http_request_t *r,
         /* a source that had to be told to begin before it was known */
 
         ctx->reason = p->title;
+        ctx->passes = (p->status == NGX_HTTP_SERVICE_UNAVAILABLE);
 
         /* what a client does wrong is logged as nginx does it */
 
@@ -171,7 +172,7 @@ ngx_http_spaces_problem(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if ((p->status == 503 || p->status == 429 || p->status == 507)
+    if ((p->status == 503 || p->status == 507)
         && ngx_http_spaces_header_cstr(r, "Retry-After", "5") != NGX_OK)
     {
         return NGX_ERROR;

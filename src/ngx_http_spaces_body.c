@@ -21,6 +21,7 @@ static ngx_int_t ngx_http_spaces_body_parse(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_spaces_is_json(ngx_http_request_t *r);
 static json_t *ngx_http_spaces_body_get(ngx_http_request_t *r,
     const char *name);
+static ngx_uint_t ngx_http_spaces_is_blank(ngx_str_t *s);
 static ngx_int_t ngx_http_spaces_body_wrong(ngx_http_request_t *r,
     ngx_int_t *rc, const char *name, const char *expected);
 static ngx_int_t ngx_http_spaces_parse_time(const char *s, int64_t *ms);
@@ -265,7 +266,7 @@ ngx_http_spaces_body_text(ngx_http_request_t *r, const char *name,
 
         n = ngx_http_spaces_utf8_length(&s);
 
-        if (n > 0 && n <= (ngx_int_t) max) {
+        if (n > 0 && n <= (ngx_int_t) max && !ngx_http_spaces_is_blank(&s)) {
             *value = s;
             return NGX_OK;
         }
@@ -273,8 +274,27 @@ ngx_http_spaces_body_text(ngx_http_request_t *r, const char *name,
 
     *rc = ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_FIELD,
                                   "\"%s\" must be a text of 1 to %ui "
-                                  "characters", name, max);
+                                  "characters, not of blanks alone", name,
+                                  max);
     return NGX_ABORT;
+}
+
+
+/* nothing that anybody could read, or choose in a list */
+
+static ngx_uint_t
+ngx_http_spaces_is_blank(ngx_str_t *s)
+{
+    size_t  i;
+
+    for (i = 0; i < s->len; i++) {
+
+        if (s->data[i] > ' ') {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -364,7 +384,8 @@ ngx_http_spaces_body_topics(ngx_http_request_t *r, ngx_str_t *value,
     ngx_str_t    s;
     const char  *expected;
 
-    expected = "up to three different texts of 1 to 64 characters";
+    expected = "up to three different texts of 1 to 64 characters, not of "
+               "blanks alone";
 
     topics = ngx_http_spaces_body_get(r, "topics");
 
@@ -383,7 +404,9 @@ ngx_http_spaces_body_topics(ngx_http_request_t *r, ngx_str_t *value,
 
         n = s.data ? ngx_http_spaces_utf8_length(&s) : 0;
 
-        if (n < 1 || n > NGX_HTTP_SPACES_MAX_NAME) {
+        if (n < 1 || n > NGX_HTTP_SPACES_MAX_NAME
+            || ngx_http_spaces_is_blank(&s))
+        {
             return ngx_http_spaces_body_wrong(r, rc, "topics", expected);
         }
 

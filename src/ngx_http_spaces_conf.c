@@ -287,6 +287,97 @@ ngx_http_spaces_hold(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
+ngx_http_spaces_min_free(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char       *rv;
+    ngx_str_t  *value;
+
+    rv = ngx_conf_set_off_slot(cf, cmd, conf);
+
+    if (rv == NGX_CONF_OK || ngx_strcmp(rv, "invalid value") != 0) {
+        return rv;
+    }
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid size \"%V\" in \"spaces_min_free\": write a "
+                       "size such as \"1g\"", &value[1]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* what is neither is no mistake to be found when somebody was recorded */
+
+char *
+ngx_http_spaces_switch(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                       *rv;
+    ngx_str_t                  *value;
+    ngx_uint_t                  i;
+    ngx_http_complex_value_t  **cv;
+
+    static ngx_str_t  known[] = {
+        ngx_string("on"), ngx_string("off"), ngx_string("1"), ngx_string("0"),
+        ngx_string("")
+    };
+
+    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    cv = (ngx_http_complex_value_t **) ((char *) conf + cmd->offset);
+
+    if ((*cv)->lengths) {
+        return NGX_CONF_OK;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+
+        if (value[1].len == known[i].len
+            && ngx_strncasecmp(value[1].data, known[i].data, known[i].len)
+               == 0)
+        {
+            return NGX_CONF_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"%V\": write \"on\", "
+                       "\"off\", or a variable that is", &value[1],
+                       &cmd->name);
+
+    return NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_http_spaces_share_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_spaces_loc_conf_t *slcf = conf;
+
+    char  *rv;
+
+    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    if (slcf->share_url->lengths == NULL) {
+        return "has no token in it: write \"$spaces_token\" where it is to be";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
 ngx_http_spaces_max_speakers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_spaces_loc_conf_t *slcf = conf;
@@ -474,9 +565,9 @@ ngx_http_spaces_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 #endif
 
-    if (clcf->named) {
+    if (clcf->named || clcf->exact_match) {
         return "needs a location with a prefix, such as "
-               "\"location /spaces\", not a named one";
+               "\"location /spaces\", not a named or an exact one";
     }
 
     return ngx_http_spaces_set_handler(cf, slcf, ngx_http_spaces_api_handler);
@@ -531,6 +622,13 @@ ngx_http_spaces_handler(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     slcf->is_share = cmd->offset;
+
+    if (cf->args->nelts == 3
+        && (value[2].len == 0
+            || ngx_strchr("/@$", value[2].data[0]) == NULL))
+    {
+        return "needs a page such as \"/share.html\", or a named location";
+    }
 
     if (cf->args->nelts == 3
         && ngx_http_spaces_compile(cf, &value[2], &slcf->share_page) != NGX_OK)

@@ -19,6 +19,11 @@ char *ngx_http_spaces_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_spaces_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_spaces_hold(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_spaces_duration(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_spaces_min_free(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_spaces_switch(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_spaces_share_url(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_spaces_max_speakers(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_spaces_bitrate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

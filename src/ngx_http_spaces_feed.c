@@ -472,9 +472,7 @@ ngx_http_spaces_feed_watch(ngx_http_spaces_feed_t *feed)
 
             if (room->torn) {
                 ngx_http_spaces_feed_tell(feed, "warning",
-                    json_pack("{s:s}", "detail",
-                              "the recording has stopped: the disk takes no "
-                              "more; what was recorded so far is kept"));
+                                          ngx_http_spaces_feed_warning());
             }
         }
 
@@ -523,6 +521,15 @@ ngx_http_spaces_feed_watch(ngx_http_spaces_feed_t *feed)
 
         ngx_http_spaces_feed_finish(feed);
     }
+}
+
+
+json_t *
+ngx_http_spaces_feed_warning(void)
+{
+    return json_pack("{s:s}", "detail",
+                     "the recording has stopped: the disk takes no more; what "
+                     "was recorded so far is kept");
 }
 
 

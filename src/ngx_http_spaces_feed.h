@@ -73,6 +73,7 @@ struct ngx_http_spaces_listener_s {
     ngx_http_spaces_bytes_t               past;
     size_t                                sent;
     uint64_t                              offset;
+    ngx_atomic_uint_t                     told;      /* the feed's version */
     ngx_http_spaces_past_t               *file;      /* NULL: from memory */
 };
 

@@ -104,6 +104,9 @@ void ngx_http_spaces_feed_serve(ngx_http_spaces_feed_t *feed);
 /* a turn of those whose listeners are */
 void ngx_http_spaces_feeds_serve(ngx_event_t *ev);
 
+/* what is told of a recording that the disk has torn */
+json_t *ngx_http_spaces_feed_warning(void);
+
 /* for one that nobody uses */
 void ngx_http_spaces_feed_free(ngx_http_spaces_feed_t *feed);
 

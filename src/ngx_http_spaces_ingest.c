@@ -226,9 +226,12 @@ ngx_http_spaces_ingest_role(ngx_http_request_t *r)
         }
 
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_UNAUTHORIZED,
-                                       "send the host's or a speaker's token "
+                                       "%s the host's or a speaker's token "
                                        "as Bearer, or as the password of "
-                                       "Basic");
+                                       "Basic", ctx->hash.len
+                                       ? "this token is not known (any more): "
+                                         "send"
+                                       : "send");
     }
 
     rc = ngx_http_spaces_require_visible(r);
@@ -311,13 +314,10 @@ ngx_http_spaces_ingest_begin(ngx_http_request_t *r, ngx_uint_t websocket,
         return ngx_http_spaces_ingest_websocket(ingest);
     }
 
-    /* HTTP/2 frames its bodies always */
+    /* newer versions of HTTP frame their bodies always */
 
     if (r->headers_in.content_length_n < 0 && !r->headers_in.chunked
-#if (NGX_HTTP_V2)
-        && r->stream == NULL
-#endif
-       )
+        && r->http_version < NGX_HTTP_VERSION_20)
     {
         return ngx_http_spaces_ingest_raw(r);
     }

@@ -386,6 +386,12 @@ ngx_http_spaces_ingest_close(ngx_http_spaces_ingest_t *ingest)
 
     ctx = ngx_http_get_module_ctx(ingest->request, ngx_http_spaces_module);
 
+    if (ctx->passes) {
+        ngx_http_spaces_websocket_close(ingest->ws, NGX_HTTP_SPACES_WS_AGAIN,
+                                        ctx->reason);
+        return;
+    }
+
     ngx_http_spaces_websocket_close(ingest->ws,
                                     ingest->too_long
                                     ? NGX_HTTP_SPACES_WS_TOO_BIG

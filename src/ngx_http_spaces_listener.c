@@ -28,8 +28,12 @@ static uint64_t ngx_http_spaces_listener_page(ngx_http_spaces_room_t *room,
     int64_t granule);
 static int64_t ngx_http_spaces_listener_granule(ngx_http_spaces_room_t *room,
     uint64_t start);
-static ngx_int_t ngx_http_spaces_listener_hello(
-    ngx_http_spaces_listener_t *listener, json_t *hello);
+static ngx_uint_t ngx_http_spaces_listener_is_told(
+    ngx_http_spaces_listener_t *listener);
+static ngx_int_t ngx_http_spaces_listener_update(
+    ngx_http_spaces_listener_t *listener);
+static ngx_int_t ngx_http_spaces_listener_tell(
+    ngx_http_spaces_listener_t *listener, const char *name, json_t *data);
 static void ngx_http_spaces_listener_behind(
     ngx_http_spaces_listener_t *listener);
 static ngx_int_t ngx_http_spaces_listener_catch_up(
@@ -154,7 +158,12 @@ ngx_http_spaces_listener_begin(ngx_http_spaces_listener_t *listener,
     listener->catching_up = 1;
     listener->offset = feed->offset;
 
-    if (hello && ngx_http_spaces_listener_hello(listener, hello) != NGX_OK) {
+    listener->told = feed->version;
+
+    if (hello && ngx_http_spaces_listener_tell(listener, "hello",
+                                               json_incref(hello))
+                 != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -193,49 +202,90 @@ ngx_http_spaces_listener_begin(ngx_http_spaces_listener_t *listener,
 }
 
 
-/* as its form has it: with the name of the event in the JSON, or beside it */
+/* whether it knows what the others were told while it heard the past */
+
+static ngx_uint_t
+ngx_http_spaces_listener_is_told(ngx_http_spaces_listener_t *listener)
+{
+    return listener->form < ngx_http_spaces_form_ws_opus
+           || listener->feed->room == NULL
+           || listener->told == listener->feed->version;
+}
+
 
 static ngx_int_t
-ngx_http_spaces_listener_hello(ngx_http_spaces_listener_t *listener,
-    json_t *hello)
+ngx_http_spaces_listener_update(ngx_http_spaces_listener_t *listener)
 {
-    char                    *text;
-    ngx_int_t                rc;
-    ngx_str_t                json;
-    ngx_pool_t              *pool;
-    ngx_http_spaces_form_e   form;
+    ngx_http_spaces_feed_t  *feed;
+    ngx_http_spaces_room_t  *room;
 
-    form = (ngx_http_spaces_form_e) listener->form;
+    feed = listener->feed;
+    room = feed->room;
 
-    if (form >= ngx_http_spaces_form_sse) {
-        text = json_dumps(hello, NGX_HTTP_SPACES_JSON);
-        if (text == NULL) {
-            return NGX_ERROR;
-        }
+    listener->told = feed->version;
 
-        json.data = (u_char *) text;
-        json.len = ngx_strlen(text);
-
-        rc = ngx_http_spaces_form_event(form, "hello", &json, NULL,
-                                        &listener->past);
-        free(text);
-
-        return rc;
-    }
-
-    pool = ngx_create_pool(4096, ngx_cycle->log);
-    if (pool == NULL) {
+    if (ngx_http_spaces_listener_tell(listener, "recording",
+               json_pack("{s:b}", "recording",
+                         room->recording == NGX_HTTP_SPACES_RECORDING))
+        != NGX_OK
+        || ngx_http_spaces_listener_tell(listener, "listeners",
+               json_pack("{s:i}", "listeners", (int) room->listeners))
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    rc = ngx_http_spaces_event_json(pool, "hello", hello, &json);
-
-    if (rc == NGX_OK) {
-        rc = ngx_http_spaces_form_event(form, "hello", NULL, &json,
-                                        &listener->past);
+    if (room->torn
+        && ngx_http_spaces_listener_tell(listener, "warning",
+                                         ngx_http_spaces_feed_warning())
+           != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
-    ngx_destroy_pool(pool);
+    return ngx_http_spaces_listener_tell(listener, "speakers",
+               json_pack("{s:o}", "speakers",
+                         ngx_http_spaces_zone_speakers(feed->smcf->zone,
+                                                       &feed->sn.str)));
+}
+
+
+/*
+ * As its form has it: with the name of the event in the JSON, or beside it.
+ * Takes over the reference to the data.
+ */
+
+static ngx_int_t
+ngx_http_spaces_listener_tell(ngx_http_spaces_listener_t *listener,
+    const char *name, json_t *data)
+{
+    char                    *text;
+    ngx_int_t                rc;
+    ngx_str_t                compact, json;
+    ngx_pool_t              *pool;
+
+    rc = NGX_ERROR;
+
+    pool = ngx_create_pool(4096, ngx_cycle->log);
+    text = json_dumps(data, NGX_HTTP_SPACES_JSON);
+
+    if (pool && text
+        && ngx_http_spaces_event_json(pool, name, data, &json) == NGX_OK)
+    {
+        compact.data = (u_char *) text;
+        compact.len = ngx_strlen(text);
+
+        rc = ngx_http_spaces_form_event(
+                                   (ngx_http_spaces_form_e) listener->form,
+                                   name, &compact, &json, &listener->past);
+    }
+
+    json_decref(data);
+    free(text);
+
+    if (pool) {
+        ngx_destroy_pool(pool);
+    }
 
     return rc;
 }
@@ -432,17 +482,18 @@ ngx_http_spaces_listener_catch_up(ngx_http_spaces_listener_t *listener)
             }
         }
 
-        if (listener->offset >= feed->offset) {
-            break;
-        }
-
-        rc = ngx_http_spaces_listener_refill(listener);
+        rc = (listener->offset < feed->offset)
+             ? ngx_http_spaces_listener_refill(listener) : NGX_DECLINED;
 
         if (rc == NGX_DECLINED) {
 
-            /* it was too slow: the present is all there is */
+            /* it has come there; or it was too slow: the present is all */
 
-            break;
+            if (ngx_http_spaces_listener_is_told(listener)) {
+                break;
+            }
+
+            rc = ngx_http_spaces_listener_update(listener);
         }
 
         if (rc != NGX_OK) {

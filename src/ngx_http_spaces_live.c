@@ -140,7 +140,8 @@ ngx_http_spaces_live_state(ngx_http_request_t *r)
         || (ctx->in_room && ctx->room.state != NGX_HTTP_SPACES_ROOM_LIVE))
     {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_OVER,
-                                       "what was recorded is at \"/replay\"");
+                                       "if it was recorded, it can be "
+                                       "replayed");
     }
 
     if (!ctx->in_room) {
@@ -187,9 +188,8 @@ ngx_http_spaces_live_from(ngx_http_request_t *r, int64_t *back)
 
         if (n == NGX_ERROR) {
             return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
-                                           "\"from\" is \"start\", or a "
-                                           "number of seconds such as "
-                                           "\"-16\"");
+                                           "\"from\" is \"start\", or whole "
+                                           "seconds back such as \"-16\"");
         }
 
         *back = (int64_t) n * 1000;

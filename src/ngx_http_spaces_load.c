@@ -624,6 +624,7 @@ ngx_http_spaces_request_handler(void *data, redisReply *reply)
 static ngx_int_t
 ngx_http_spaces_unavailable(ngx_http_request_t *r)
 {
+    ngx_int_t               rc;
     ngx_http_spaces_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
@@ -637,7 +638,9 @@ ngx_http_spaces_unavailable(ngx_http_request_t *r)
         return ctx->step(r);
     }
 
-    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_REDIS,
-                                   "Redis does not answer; nothing was done, "
-                                   "try again");
+    rc = ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_REDIS,
+                                 "Redis does not answer; nothing was done, "
+                                 "try again");
+
+    return ctx->failed ? ctx->failed(r, rc) : rc;
 }

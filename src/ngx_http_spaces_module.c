@@ -67,7 +67,7 @@ static ngx_command_t  ngx_http_spaces_commands[] = {
 
     { ngx_string("spaces_min_free"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_off_slot,
+      ngx_http_spaces_min_free,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_spaces_main_conf_t, min_free),
       NULL },
@@ -88,21 +88,21 @@ static ngx_command_t  ngx_http_spaces_commands[] = {
 
     { ngx_string("spaces_record"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_spaces_switch,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_spaces_loc_conf_t, record),
       NULL },
 
     { ngx_string("spaces_create"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_spaces_switch,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_spaces_loc_conf_t, create),
       NULL },
 
     { ngx_string("spaces_share_url"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_http_spaces_share_url,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_spaces_loc_conf_t, share_url),
       NULL },
@@ -467,7 +467,9 @@ ngx_http_spaces_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     if (clcf->noname && conf->handler == NULL) {
         conf->handler = prev->handler;
         conf->target = prev->target;
+        conf->share_page = prev->share_page;
         conf->is_share = prev->is_share;
+        conf->is_oembed = prev->is_oembed;
     }
 
     if (clcf->lmt_excpt && clcf->handler == NULL) {
@@ -476,6 +478,14 @@ ngx_http_spaces_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->handler == NULL) {
         return NGX_CONF_OK;
+    }
+
+    if (!clcf->noname && clcf->handler != conf->handler) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "the location \"%V\" has a handler of Spaces and "
+                      "another, such as \"proxy_pass\": give each a location "
+                      "of its own", &clcf->name);
+        return NGX_CONF_ERROR;
     }
 
     if (conf->share_url == NULL

@@ -60,7 +60,6 @@ typedef struct {
     unsigned                       unsaved:1;  /* that it is live */
     unsigned                       playing:1;  /* in a thread */
     unsigned                       draining:1;
-    unsigned                       kept:1;     /* others look at it */
 
     /* the connections that the playout knows, by their serials */
     ngx_atomic_uint_t              serials[SPACES_PLAYOUT_SOURCES];

@@ -271,7 +271,7 @@ ngx_http_spaces_page_discovery(ngx_http_request_t *r, ngx_str_t *link,
 {
     size_t                        len;
     u_char                       *p;
-    ngx_str_t                     origin;
+    ngx_str_t                     origin, host;
     ngx_http_spaces_main_conf_t  *smcf;
 
     ngx_str_null(tag);
@@ -282,7 +282,9 @@ ngx_http_spaces_page_discovery(ngx_http_request_t *r, ngx_str_t *link,
         return NGX_OK;
     }
 
-    if (ngx_http_spaces_own_origin(r, &origin) != NGX_OK) {
+    if (ngx_http_spaces_own_origin(r, &host) != NGX_OK
+        || ngx_http_spaces_page_escape(r->pool, &host, &origin) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -15,12 +15,16 @@
 
 /* arguments of EVAL before the keys of lists, and behind them */
 #define NGX_HTTP_SPACES_PATCH_KEYS  4
-#define NGX_HTTP_SPACES_PATCH_ARGS  8
+#define NGX_HTTP_SPACES_PATCH_ARGS  12
+
+/* how often it is read again, for somebody else was first */
+#define NGX_HTTP_SPACES_PATCH_TRIES  5
 
 
 static ngx_int_t ngx_http_spaces_patch_fields(ngx_http_request_t *r,
     ngx_http_spaces_space_t *space);
-static ngx_int_t ngx_http_spaces_patch_command(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_patch_command(ngx_http_request_t *r,
+    ngx_http_spaces_space_t *was);
 static ngx_int_t ngx_http_spaces_patched(ngx_http_request_t *r,
     redisReply *reply);
 static ngx_uint_t ngx_http_spaces_patch_is_kept(ngx_http_request_t *r);
@@ -29,18 +33,25 @@ static ngx_int_t ngx_http_spaces_patch_kept(ngx_http_request_t *r);
 
 /*
  * A script: what was deleted since it was read does not come back, into no
- * list, and what has gone live since is recorded as it began.  Only what may
- * be changed is written: the room writes the rest.  What takes memory comes
- * first: a Redis that has none refuses it, and nothing is done.
+ * list, and what has gone live since is recorded as it began; what somebody
+ * else has changed since, be it another field, is read again first (1).  Only
+ * what may be changed is written: the room writes the rest.  What takes memory
+ * comes first: a Redis that has none refuses it, and nothing is done.
  */
 
 static ngx_str_t  ngx_http_spaces_patch_script = ngx_string(
     "local recording = redis.call('HGET', KEYS[1], 'recording') "
     "if not recording then return false end "
+    "local scheduled = redis.call('HGET', KEYS[1], 'state') == 'scheduled' "
+    "local is = redis.call('HMGET', KEYS[1], 'title', 'topics', 'language', "
+                          "'record') "
+    "for i = 1, scheduled and 4 or 3 do "
+        "if (is[i] or '') ~= ARGV[8 + i] then return 1 end "
+    "end "
     "redis.call('HSET', KEYS[1], 'title', ARGV[3]) "
     NGX_HTTP_SPACES_UNLIST_SCRIPT
     "redis.call('HSET', KEYS[1], 'topics', ARGV[4], 'language', ARGV[5]) "
-    "if redis.call('HGET', KEYS[1], 'state') == 'scheduled' then "
+    "if scheduled then "
         "redis.call('HSET', KEYS[1], 'record', ARGV[6]) "
     "end "
     "if recording ~= 'deleted' and recording ~= 'expired' then "
@@ -58,6 +69,7 @@ ngx_http_spaces_patch(ngx_http_request_t *r)
 {
     ngx_int_t                     rc;
     ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_space_t       was;
     ngx_http_spaces_main_conf_t  *smcf;
 
     rc = ngx_http_spaces_require_host(r);
@@ -79,13 +91,15 @@ ngx_http_spaces_patch(ngx_http_request_t *r)
                                        "it there", &ctx->space->node);
     }
 
+    was = *ctx->space;
+
     rc = ngx_http_spaces_patch_fields(r, ctx->space);
 
     if (rc != NGX_DECLINED) {
         return rc;
     }
 
-    return ngx_http_spaces_patch_command(r);
+    return ngx_http_spaces_patch_command(r, &was);
 }
 
 
@@ -146,7 +160,8 @@ ngx_http_spaces_patch_fields(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_spaces_patch_command(ngx_http_request_t *r)
+ngx_http_spaces_patch_command(ngx_http_request_t *r,
+    ngx_http_spaces_space_t *was)
 {
     ngx_str_t                    *argv;
     ngx_uint_t                    i, n, nlists;
@@ -192,10 +207,14 @@ ngx_http_spaces_patch_command(ngx_http_request_t *r)
     argv[i++] = ngx_http_spaces_number(r->pool, space->record);
     argv[i++] = ngx_http_spaces_number(r->pool, space->created_at);
     argv[i++] = ngx_http_spaces_redis_key(smcf, r->pool, "changed");
+    argv[i++] = was->title;
+    argv[i++] = was->topics;
+    argv[i++] = was->language;
+    argv[i++] = ngx_http_spaces_number(r->pool, was->record);
 
     if (argv[2].data == NULL || argv[3].data == NULL
-        || argv[n - 3].data == NULL || argv[n - 2].data == NULL
-        || argv[n - 1].data == NULL)
+        || argv[n - 7].data == NULL || argv[n - 6].data == NULL
+        || argv[n - 5].data == NULL || argv[n - 1].data == NULL)
     {
         return NGX_ERROR;
     }
@@ -217,6 +236,18 @@ ngx_http_spaces_patched(ngx_http_request_t *r, redisReply *reply)
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
     ngx_http_spaces_store_changed(smcf, &ctx->id);
+
+    if (reply->type == REDIS_REPLY_INTEGER
+        && ctx->tries++ < NGX_HTTP_SPACES_PATCH_TRIES)
+    {
+        return ngx_http_spaces_load(r, ngx_http_spaces_patch);
+    }
+
+    if (reply->type == REDIS_REPLY_INTEGER) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_REDIS,
+                                       "others change this Space all the "
+                                       "time; nothing was done, try again");
+    }
 
     if (reply->type != REDIS_REPLY_STRING) {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_FOUND,

@@ -386,7 +386,9 @@ ngx_http_spaces_zone_enter(ngx_http_spaces_zone_t *zone, ngx_str_t *id)
 
     room = ngx_http_spaces_zone_lookup(zone, id);
 
-    if (room && room->state == NGX_HTTP_SPACES_ROOM_LIVE) {
+    /* one that was found on disk has no header before its owner begins */
+
+    if (room && room->state == NGX_HTTP_SPACES_ROOM_LIVE && room->header_len) {
         counter = ngx_http_spaces_room_free_counter(room);
     }
 

@@ -390,6 +390,8 @@ ngx_http_spaces_reconcile_unlinked(void *data, redisReply *reply)
         ngx_http_spaces_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "redis had %L links again that were revoked: they are "
                       "gone once more", (int64_t) reply->integer);
+
+        ngx_http_spaces_store_changed(rec->smcf, NULL);
     }
 
     ngx_http_spaces_reconcile_next(rec);

@@ -426,10 +426,7 @@ ngx_http_spaces_recorder_leave(ngx_http_spaces_recorder_t *rec)
 
     /* the threads are gone, what they had begun is done or done again */
 
-    if (!rec->closing) {
-        ngx_http_spaces_recorder_describe(rec);
-    }
-
+    ngx_http_spaces_recorder_describe(rec);
     ngx_http_spaces_recorder_take_wave(rec);
 
     rec->busy = 0;

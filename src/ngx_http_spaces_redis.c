@@ -24,6 +24,7 @@ struct ngx_http_spaces_redis_op_s {
 
 struct ngx_http_spaces_redis_s {
     ngx_http_spaces_main_conf_t     *smcf;
+    ngx_http_spaces_redis_change_pt  change;
 
     ngx_http_spaces_redis_link_t     commands;
     ngx_http_spaces_redis_link_t     changes;
@@ -35,6 +36,7 @@ struct ngx_http_spaces_redis_s {
 };
 
 
+static void ngx_http_spaces_redis_is_up(void *data);
 static void ngx_http_spaces_redis_on_queued(redisAsyncContext *ac, void *r,
     void *data);
 static void ngx_http_spaces_redis_on_reply(redisAsyncContext *ac, void *reply,
@@ -61,6 +63,7 @@ ngx_http_spaces_redis_create(ngx_http_spaces_main_conf_t *smcf,
     }
 
     redis->smcf = smcf;
+    redis->change = change;
 
     ngx_queue_init(&redis->ops);
 
@@ -68,13 +71,43 @@ ngx_http_spaces_redis_create(ngx_http_spaces_main_conf_t *smcf,
     redis->timeout.data = redis;
     redis->timeout.log = ngx_cycle->log;
 
-    ngx_http_spaces_redis_link_init(&redis->commands, smcf, "commands", NULL);
-    ngx_http_spaces_redis_link_init(&redis->changes, smcf, "changes", change);
+    ngx_http_spaces_redis_link_init(&redis->commands, smcf, "commands", NULL,
+                                    ngx_http_spaces_redis_is_up, redis);
+    ngx_http_spaces_redis_link_init(&redis->changes, smcf, "changes", change,
+                                    ngx_http_spaces_redis_is_up, redis);
 
     ngx_http_spaces_redis_link_connect(&redis->commands);
     ngx_http_spaces_redis_link_connect(&redis->changes);
 
     return redis;
+}
+
+
+/*
+ * Both are there again: what was changed meanwhile nobody has told here, and
+ * who asked whether it was had no answer.
+ */
+
+static void
+ngx_http_spaces_redis_is_up(void *data)
+{
+    ngx_http_spaces_redis_t  *redis = data;
+
+    if (!redis->changes.connected) {
+        (void) ngx_http_spaces_redis_link_wake(&redis->changes);
+        return;
+    }
+
+    if (!redis->commands.connected
+        || !(redis->commands.missed || redis->changes.missed))
+    {
+        return;
+    }
+
+    redis->commands.missed = 0;
+    redis->changes.missed = 0;
+
+    redis->change(redis->smcf, NULL);
 }
 
 

@@ -24,7 +24,7 @@
  */
 typedef void (*ngx_http_spaces_redis_pt)(void *data, redisReply *reply);
 
-/* a message of the channel of changes */
+/* a message of the channel of changes; NULL: anything may have changed */
 typedef void (*ngx_http_spaces_redis_change_pt)(
     ngx_http_spaces_main_conf_t *smcf, ngx_str_t *id);
 

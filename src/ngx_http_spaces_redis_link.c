@@ -24,6 +24,7 @@ static void ngx_http_spaces_redis_on_greet(redisAsyncContext *ac, void *reply,
     void *data);
 static void ngx_http_spaces_redis_on_message(redisAsyncContext *ac,
     void *reply, void *data);
+static void ngx_http_spaces_redis_up(ngx_http_spaces_redis_link_t *link);
 static void ngx_http_spaces_redis_drop(ngx_http_spaces_redis_link_t *link);
 static void ngx_http_spaces_redis_retry(ngx_http_spaces_redis_link_t *link);
 static void ngx_http_spaces_redis_pause_handler(ngx_event_t *ev);
@@ -40,11 +41,14 @@ static void ngx_http_spaces_redis_cleanup(void *data);
 void
 ngx_http_spaces_redis_link_init(ngx_http_spaces_redis_link_t *link,
     ngx_http_spaces_main_conf_t *smcf, const char *purpose,
-    ngx_http_spaces_redis_change_pt change)
+    ngx_http_spaces_redis_change_pt change,
+    ngx_http_spaces_redis_up_pt up, void *data)
 {
     link->smcf = smcf;
     link->purpose = purpose;
     link->change = change;
+    link->up = up;
+    link->data = data;
     link->wait = NGX_HTTP_SPACES_REDIS_MIN_PAUSE;
 
     link->pause.handler = ngx_http_spaces_redis_pause_handler;
@@ -250,14 +254,9 @@ ngx_http_spaces_redis_on_greet(redisAsyncContext *ac, void *r, void *data)
         ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_connects, 1);
         ngx_http_spaces_metrics_redis(1);
 
-        link->connected = 1;
-        link->complained = 0;
-        link->wait = NGX_HTTP_SPACES_REDIS_MIN_PAUSE;
         link->generation++;
 
-        if (link->timeout.timer_set) {
-            ngx_del_timer(&link->timeout);
-        }
+        ngx_http_spaces_redis_up(link);
     }
 }
 
@@ -283,13 +282,7 @@ ngx_http_spaces_redis_on_message(redisAsyncContext *ac, void *r, void *data)
     }
 
     if (!link->connected) {
-        link->connected = 1;
-        link->complained = 0;
-        link->wait = NGX_HTTP_SPACES_REDIS_MIN_PAUSE;
-
-        if (link->timeout.timer_set) {
-            ngx_del_timer(&link->timeout);
-        }
+        ngx_http_spaces_redis_up(link);
     }
 
     if (reply->element[2]->type != REDIS_REPLY_STRING) {
@@ -300,6 +293,21 @@ ngx_http_spaces_redis_on_message(redisAsyncContext *ac, void *r, void *data)
     id.len = reply->element[2]->len;
 
     link->change(link->smcf, &id);
+}
+
+
+static void
+ngx_http_spaces_redis_up(ngx_http_spaces_redis_link_t *link)
+{
+    link->connected = 1;
+    link->complained = 0;
+    link->wait = NGX_HTTP_SPACES_REDIS_MIN_PAUSE;
+
+    if (link->timeout.timer_set) {
+        ngx_del_timer(&link->timeout);
+    }
+
+    link->up(link->data);
 }
 
 
@@ -318,6 +326,8 @@ ngx_http_spaces_redis_link_lost(ngx_http_spaces_redis_link_t *link,
     }
 
     ngx_http_spaces_metrics_add(ngx_http_spaces_metric_redis_lost, 1);
+
+    link->missed = 1;
 
     ngx_http_spaces_redis_drop(link);
     ngx_http_spaces_redis_retry(link);

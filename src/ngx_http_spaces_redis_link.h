@@ -18,9 +18,15 @@
 #define NGX_HTTP_SPACES_REDIS_MAX_PAUSE  5000
 
 
+/* the connection stands */
+typedef void (*ngx_http_spaces_redis_up_pt)(void *data);
+
+
 typedef struct {
     ngx_http_spaces_main_conf_t     *smcf;
     ngx_http_spaces_redis_change_pt  change;       /* NULL: for commands */
+    ngx_http_spaces_redis_up_pt      up;
+    void                            *data;         /* of "up" */
     const char                      *purpose;
 
     redisAsyncContext               *ac;           /* NULL: there is none */
@@ -33,6 +39,8 @@ typedef struct {
     ngx_uint_t                       generation;   /* 0 before there was any */
     unsigned                         connected:1;
     unsigned                         complained:1;
+    unsigned                         missed:1;     /* its owner's to reset: it
+                                                      was lost since */
     unsigned                         closing:1;
 } ngx_http_spaces_redis_link_t;
 
@@ -43,7 +51,8 @@ typedef struct {
  */
 void ngx_http_spaces_redis_link_init(ngx_http_spaces_redis_link_t *link,
     ngx_http_spaces_main_conf_t *smcf, const char *purpose,
-    ngx_http_spaces_redis_change_pt change);
+    ngx_http_spaces_redis_change_pt change,
+    ngx_http_spaces_redis_up_pt up, void *data);
 
 void ngx_http_spaces_redis_link_connect(ngx_http_spaces_redis_link_t *link);
 

@@ -154,8 +154,11 @@ ngx_http_spaces_require_recording(ngx_http_request_t *r)
 
     if (space->state != NGX_HTTP_SPACES_ENDED) {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NOT_ENDED,
-                                       "there is a recording as soon as the "
-                                       "Space has ended");
+                                       space->record
+                                       ? "there is a recording as soon as the "
+                                         "Space has ended"
+                                       : "it is not recorded: there will be "
+                                         "nothing to replay");
     }
 
     if (space->recording != NGX_HTTP_SPACES_AVAILABLE) {

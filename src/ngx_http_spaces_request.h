@@ -74,6 +74,10 @@ typedef ngx_int_t (*ngx_http_spaces_problem_pt)(ngx_http_request_t *r,
 typedef ngx_int_t (*ngx_http_spaces_reply_pt)(ngx_http_request_t *r,
     redisReply *reply);
 
+/* instead of the answer that "rc" is, which may be too late for one */
+typedef ngx_int_t (*ngx_http_spaces_failed_pt)(ngx_http_request_t *r,
+    ngx_int_t rc);
+
 
 typedef struct ngx_http_spaces_again_s  ngx_http_spaces_again_t;
 
@@ -109,10 +113,14 @@ typedef struct {
     void                        *websocket;  /* if it is one */
     void                        *clip;       /* that is being sent, or NULL */
     const char                  *reason;     /* why it was closed */
+    ngx_http_spaces_failed_pt    failed;     /* Redis has no answer, or NULL */
+
+    ngx_uint_t                   tries;      /* to change what others do */
 
     unsigned                     fresh:1;    /* nothing from the cache */
     unsigned                     by_token:1; /* the role is the token's, */
     unsigned                     by_basic:1; /* which came as a password */
+    unsigned                     passes:1;   /* the reason does, in a while */
     unsigned                     masked:1;
 } ngx_http_spaces_ctx_t;
 

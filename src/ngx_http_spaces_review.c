@@ -16,6 +16,8 @@
 static ngx_int_t ngx_http_spaces_review_moderator(ngx_http_request_t *r,
     ngx_str_t *name);
 static ngx_int_t ngx_http_spaces_review_require(ngx_http_request_t *r);
+static void ngx_http_spaces_review_log(ngx_http_request_t *r,
+    const char *action, ngx_str_t *by);
 static ngx_int_t ngx_http_spaces_review_audit(ngx_http_request_t *r,
     const char *action, ngx_http_spaces_step_pt step);
 static ngx_int_t ngx_http_spaces_review_audited(ngx_http_request_t *r,
@@ -120,6 +122,25 @@ ngx_http_spaces_review_require(ngx_http_request_t *r)
 }
 
 
+/* a line of the log, and who it is */
+
+static void
+ngx_http_spaces_review_log(ngx_http_request_t *r, const char *action,
+    ngx_str_t *by)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    ngx_str_null(by);
+    (void) ngx_http_spaces_review_moderator(r, by);
+
+    ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
+                  "review: moderator \"%V\", %s%s%V", by, action,
+                  ctx->id.len ? ", space " : "", &ctx->id);
+}
+
+
 /* what can't be written down is not shown */
 
 static ngx_int_t
@@ -134,15 +155,10 @@ ngx_http_spaces_review_audit(ngx_http_request_t *r, const char *action,
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
-    ngx_str_null(&by);
-    (void) ngx_http_spaces_review_moderator(r, &by);
+    ngx_http_spaces_review_log(r, action, &by);
 
     name.data = (u_char *) action;
     name.len = ngx_strlen(action);
-
-    ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
-                  "review: moderator \"%V\", %V, space %V", &by, &name,
-                  &ctx->id);
 
     commands = ngx_array_create(r->pool, 1, sizeof(ngx_array_t));
 
@@ -283,8 +299,7 @@ ngx_http_spaces_review_patch(ngx_http_request_t *r)
 
     space.hold_until = until;
 
-    ngx_str_null(&by);
-    (void) ngx_http_spaces_review_moderator(r, &by);
+    ngx_http_spaces_review_log(r, "extend", &by);
 
     return ngx_http_spaces_moving(r, ngx_http_spaces_move_extend, &space,
                                   "extend", &by,
@@ -318,8 +333,7 @@ ngx_http_spaces_review_purge(ngx_http_request_t *r)
     space = *ctx->space;
     space.hold_until = ngx_http_spaces_now();
 
-    ngx_str_null(&by);
-    (void) ngx_http_spaces_review_moderator(r, &by);
+    ngx_http_spaces_review_log(r, "purge", &by);
 
     return ngx_http_spaces_moving(r, ngx_http_spaces_move_purge, &space,
                                   "purge", &by, ngx_http_spaces_review_purged);

@@ -47,7 +47,7 @@ static ngx_int_t ngx_http_spaces_shares_revoked(ngx_http_request_t *r,
 ngx_int_t
 ngx_http_spaces_shares_create(ngx_http_request_t *r)
 {
-    int64_t                       ttl, limit;
+    int64_t                       ttl, begins, limit;
     ngx_int_t                     rc;
     ngx_array_t                  *commands;
     ngx_http_spaces_ctx_t        *ctx;
@@ -96,13 +96,16 @@ ngx_http_spaces_shares_create(ngx_http_request_t *r)
         }
     }
 
-    /* no longer than there is something to hear */
+    /* no longer than there is something to hear, be it announced for later */
 
     shares->token.created_at = ngx_http_spaces_now();
 
-    limit = space->state == NGX_HTTP_SPACES_ENDED
-            ? space->expires_at
-            : shares->token.created_at + space->replay_ttl * 1000;
+    begins = (space->state == NGX_HTTP_SPACES_SCHEDULED)
+             ? ngx_max(shares->token.created_at, space->scheduled_at)
+             : shares->token.created_at;
+
+    limit = (space->state == NGX_HTTP_SPACES_ENDED)
+            ? space->expires_at : begins + space->replay_ttl * 1000;
 
     ttl = 0;
 

@@ -28,6 +28,8 @@ static ngx_int_t ngx_http_spaces_ingest_no(ngx_http_spaces_ingest_t *ingest,
     ngx_int_t rc);
 static ngx_int_t ngx_http_spaces_ingest_reload(
     ngx_http_spaces_ingest_t *ingest);
+static ngx_int_t ngx_http_spaces_ingest_unloaded(ngx_http_request_t *r,
+    ngx_int_t rc);
 static ngx_int_t ngx_http_spaces_ingest_reloaded(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_ingest_enter(
     ngx_http_spaces_ingest_t *ingest);
@@ -338,6 +340,7 @@ ngx_http_spaces_ingest_no(ngx_http_spaces_ingest_t *ingest, ngx_int_t rc)
     switch (rc) {
 
     case NGX_BUSY:
+    case NGX_AGAIN:
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_SPEAKING,
                                        "this speaker is connected already, or "
                                        "the Space is just ending");
@@ -393,6 +396,8 @@ ngx_http_spaces_ingest_reload(ngx_http_spaces_ingest_t *ingest)
     ingest->reloading = 1;
     ingest->change = *ngx_http_spaces_zone_change(ingest->smcf->zone, &ctx->id);
 
+    ctx->failed = ngx_http_spaces_ingest_unloaded;
+
     rc = ngx_http_spaces_load(ingest->request,
                               ngx_http_spaces_ingest_reloaded);
 
@@ -411,6 +416,32 @@ ngx_http_spaces_ingest_reload(ngx_http_spaces_ingest_t *ingest)
     ingest->answer = rc;
 
     return NGX_ABORT;
+}
+
+
+/* Redis is away: the source is told what became of it */
+
+static ngx_int_t
+ngx_http_spaces_ingest_unloaded(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_ingest_t  *ingest;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    ingest = ctx->data;
+
+    if (ingest->reloading) {
+
+        /* at once: the caller goes on */
+
+        return rc;
+    }
+
+    ingest->blocked = 0;
+
+    ngx_http_spaces_ingest_done(ingest, rc);
+
+    return NGX_HTTP_SPACES_LATER;
 }
 
 
@@ -516,13 +547,17 @@ ngx_http_spaces_ingest_open(ngx_http_spaces_ingest_t *ingest)
                                      &ingest->entrant, &ingest->room,
                                      &ingest->place, &ingest->serial);
 
-    if (rc != NGX_OK) {
-        return rc;
+    if (rc == NGX_OK) {
+        ngx_http_spaces_ingest_joined(ingest);
     }
 
-    ngx_http_spaces_ingest_joined(ingest);
+    /* also if it is to end already, by another worker: somebody has to do so */
 
-    return ngx_http_spaces_room_own(ingest->smcf, ingest->room);
+    if (ngx_http_spaces_room_own(ingest->smcf, room) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return rc == NGX_OK ? NGX_OK : NGX_BUSY;
 }
 
 

@@ -38,9 +38,21 @@ ngx_str_t  ngx_http_spaces_roles[] = {
 void
 ngx_http_spaces_store_changed(ngx_http_spaces_main_conf_t *smcf, ngx_str_t *id)
 {
-    (void) ngx_atomic_fetch_add(
+    ngx_uint_t              i;
+    ngx_http_spaces_shm_t  *sh;
+
+    sh = smcf->zone->sh;
+
+    if (id) {
+        (void) ngx_atomic_fetch_add(
                           ngx_http_spaces_zone_change(smcf->zone, id), 1);
-    (void) ngx_atomic_fetch_add(&smcf->zone->sh->any_change, 1);
+    }
+
+    for (i = 0; id == NULL && i < NGX_HTTP_SPACES_CHANGES; i++) {
+        (void) ngx_atomic_fetch_add(&sh->changes[i], 1);
+    }
+
+    (void) ngx_atomic_fetch_add(&sh->any_change, 1);
 }
 
 

@@ -40,7 +40,10 @@
 typedef void (*ngx_http_spaces_saved_pt)(void *data, ngx_uint_t ok);
 
 
-/* a Space has changed: nobody on this node is to use what was read before */
+/*
+ * A Space has changed, or any may have (NULL): nobody on this node is to use
+ * what was read before.
+ */
 void ngx_http_spaces_store_changed(ngx_http_spaces_main_conf_t *smcf,
     ngx_str_t *id);
 

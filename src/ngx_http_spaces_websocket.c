@@ -294,6 +294,12 @@ ngx_http_spaces_websocket_open(ngx_http_request_t *r, ngx_str_t *protocol,
 
     ngx_http_spaces_own_connection(r);
 
+    /* the head of a frame is sent apart: what is said is not to wait for it */
+
+    if (ngx_tcp_nodelay(r->connection) != NGX_OK) {
+        return NULL;
+    }
+
     r->read_event_handler = ngx_http_spaces_websocket_read;
     r->write_event_handler = ngx_http_spaces_websocket_write;
 

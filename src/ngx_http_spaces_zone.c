@@ -130,6 +130,19 @@ ngx_http_spaces_zone_folder(ngx_http_spaces_zone_t *zone,
         return NGX_OK;
     }
 
+    if (ozone && ozone->path
+        && (ozone->path->len != zone->path->len
+            || ngx_strncmp(ozone->path->data, zone->path->data,
+                           zone->path->len)
+               != 0))
+    {
+        ngx_log_error(NGX_LOG_EMERG, ngx_cycle->log, 0,
+                      "\"spaces_path\" was \"%V\", where what is live is "
+                      "recorded: restart nginx for \"%V\", a reload is not "
+                      "enough", ozone->path, zone->path);
+        return NGX_ERROR;
+    }
+
     if (ozone && ozone->path) {
         zone->folder = fcntl(ozone->folder, F_DUPFD_CLOEXEC, 0);
 
@@ -252,15 +265,23 @@ ngx_http_spaces_zone_open(ngx_http_spaces_zone_t *zone,
     ngx_http_spaces_space_t *space, ngx_str_t *document,
     spaces_opus_head_t *head, ngx_http_spaces_room_t **roomp)
 {
-    u_char                  *p;
-    ngx_int_t                rc;
-    ngx_uint_t               nspeakers;
-    ngx_http_spaces_room_t  *room;
+    u_char                   *p;
+    ngx_int_t                 rc;
+    ngx_uint_t                nspeakers;
+    ngx_http_spaces_room_t   *room;
+    ngx_http_spaces_claim_t  *claim;
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
     if (ngx_http_spaces_zone_lookup(zone, &space->id)) {
         rc = NGX_BUSY;
+        goto done;
+    }
+
+    claim = ngx_http_spaces_zone_find_claim(zone->sh, &space->id);
+
+    if (claim && ngx_http_spaces_alive(claim->pid)) {
+        rc = NGX_AGAIN;
         goto done;
     }
 
@@ -752,7 +773,6 @@ ngx_http_spaces_zone_fill_info(ngx_http_spaces_room_t *room,
 {
     info->state = room->state;
     info->recording = room->recording;
-    info->no_space = room->no_space;
 
     info->settled = room->state == NGX_HTTP_SPACES_ROOM_ENDED
                     && (room->saved

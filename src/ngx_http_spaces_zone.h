@@ -257,7 +257,6 @@ struct ngx_http_spaces_zone_s {
 typedef struct {
     ngx_uint_t               state;        /* NGX_HTTP_SPACES_ROOM_… */
     ngx_uint_t               recording;
-    ngx_uint_t               no_space;
     ngx_uint_t               settled;      /* ended, and that can be told */
     ngx_uint_t               described;    /* no change of it waits for the
                                               disk, or none ever will */
@@ -289,8 +288,9 @@ size_t ngx_http_spaces_room_size(ngx_uint_t nspeakers);
 
 /*
  * Opens a room with this process as its owner, nobody in it.  NGX_OK; NGX_BUSY
- * if there is one with that id; NGX_DECLINED if the zone is full.  The space's
- * document goes with it.
+ * if there is one with that id; NGX_AGAIN if its recording is being moved, or
+ * the Space forgotten; NGX_DECLINED if the zone is full.  The space's document
+ * goes with it.
  */
 ngx_int_t ngx_http_spaces_zone_open(ngx_http_spaces_zone_t *zone,
     ngx_http_spaces_space_t *space, ngx_str_t *document,

@@ -10,7 +10,7 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use Mojo::JSON qw(true false);
+use Mojo::JSON qw(encode_json true false);
 use Mojo::Util qw(encode);
 use Test::More;
 use Test::Spaces;
@@ -19,6 +19,32 @@ use Time::HiRes qw(sleep);
 for my $workers (1, 4) {
     subtest "$workers workers" => sub { run($workers) };
 }
+
+subtest 'changes that cross' => sub {
+    my $s = Test::Spaces->new(workers => 1, redis_timeout => '10s')->start;
+    my $space = $s->create(record => true, title => 'old');
+    kill 'STOP', $s->{redis_pid};
+    my @sockets;
+    for ({ record => false }, { title => 'new' }, { topics => ['a'] }) {
+        my $body = encode_json($_);
+        my $socket = $s->socket;
+        print $socket join "\r\n", "PATCH /spaces/$space->{id} HTTP/1.1",
+            'Host: localhost', "Authorization: Bearer $space->{token}",
+            'Content-Type: application/json', 'Connection: close',
+            'Content-Length: ' . length $body, '', $body;
+        $socket->flush;
+        push @sockets, $socket;
+    }
+    # each has been sent, and read what was there before all of them
+    sleep 0.5;
+    kill 'CONT', $s->{redis_pid};
+    like(Test::Spaces::read_all($_), qr/^HTTP\/1.1 200 /, 'taken')
+        for @sockets;
+    my $is = $s->space($space->{id});
+    is_deeply([@$is{qw(record title topics)}], [false, 'new', ['a']],
+              'all of them hold');
+    $s->stop;
+};
 
 done_testing;
 
@@ -251,6 +277,19 @@ sub run {
     }
     is($s->redis('ZCARD', 'spaces:topic:music'), 0, 'the old topic is left');
     is($s->redis('ZCARD', 'spaces:topic:art'), 1, 'the new one is entered');
+
+    $problem->($patch->($s->as('ana'), { title => " \t " }), 400, 'bad-field',
+               'a title of blanks');
+    $problem->($patch->($s->as('ana'), { topics => ['a', ' '] }), 400,
+               'bad-field', 'a topic of blanks');
+
+    # a link to what is announced
+
+    my $soon = $s->create(scheduled_at => '2100-01-01T20:00:00Z');
+    my $link = $s->http('POST', "/spaces/$soon->{id}/shares", $s->as('ana'),
+                        json => {})->json;
+    is($link->{expires_at}, '2100-01-31T20:00:00Z',
+       'is one until there was something to hear');
 
     # unlisted, ticketed
 

@@ -214,6 +214,31 @@ subtest 'reload, with a Space live' => sub {
     $s->stop;
 };
 
+subtest 'a reload with recordings somewhere else' => sub {
+    my $s = Test::Spaces->new(workers => 2,
+                              quiet => ['"spaces_path" was'])->start;
+    my $space = $s->create(record => true);
+    my $host = $s->begin_ingest($space);
+    Test::Spaces::chunk($host, build(packets => [silence_of(50)],
+                                     no_eos => 1));
+    ok(until_ok(sub { $s->space($space->{id})->{state} eq 'live' }), 'live');
+    my $conf = slurp("$s->{dir}/nginx.conf");
+    my $path = "$s->{dir}/other";
+    ok($conf =~ s/spaces_path [^;]+;/spaces_path $path;/, 'another path');
+    spurt("$s->{dir}/nginx.conf", $conf);
+    my $workers = join ' ', sort $s->worker_pids;
+    $s->signal('HUP');
+    ok(until_ok(sub {
+        $s->error_log =~ m{"spaces_path" was "\S+/spaces", .* restart nginx};
+    }), 'is refused, with what to do');
+    is(join(' ', sort $s->worker_pids), $workers, 'nobody has to leave');
+    print $host "0\r\n\r\n";
+    like(Test::Spaces::read_all($host), qr/"recording":"available"/,
+         'the recording is there');
+    is(scalar packets($s->replay($space->{id})), 50, 'all of it');
+    $s->stop;
+};
+
 subtest 'all of nginx is killed' => sub {
     my $s = Test::Spaces->new(workers => 2, http => { spaces_reconnect => '30s' },
                               quiet => ['exited on signal 9'])->start;

@@ -9,11 +9,14 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Socket::INET;
 use Mojo::JSON qw(false true);
+use Socket qw(SOL_SOCKET SO_RCVBUF inet_aton pack_sockaddr_in);
 use Test::More;
 use Test::Spaces;
 use Test::Spaces::Audio qw(steady voice);
 use Test::Spaces::Loop;
+use Test::Spaces::Ogg qw(packets);
 
 my $s = Test::Spaces->new(workers => 4)->start;
 my $loop = Test::Spaces::Loop->new($s);
@@ -213,5 +216,42 @@ subtest 'not recorded' => sub {
 
 undef $loop;
 $s->stop;
+
+subtest 'who comes from the past knows what the others were told' => sub {
+    my $s = Test::Spaces->new(workers => 1, small => 1)->start;
+    my $loop = Test::Spaces::Loop->new($s);
+    my $space = $s->create(record => true);
+    my @fat = packets(tone(source => 'anoisesrc=d=8:r=48000', cbr => 1,
+                           bitrate => '400k', channels => 2));
+    my $host = $loop->speak($space, \@fat, repeat => 1, how => 'opus');
+    $loop->run(8);
+
+    # one that takes its time, with little room for what waits
+    my $socket = IO::Socket::INET->new(Proto => 'tcp');
+    setsockopt $socket, SOL_SOCKET, SO_RCVBUF, 4096;
+    $socket->connect(pack_sockaddr_in($s->{small_port},
+                                      inet_aton('127.0.0.1'))) or die;
+    my $late = $loop->listen($space, how => 'opus', query => 'from=start',
+                             connection => $socket);
+    ok($loop->until(sub { $late->events('hello') }), 'it begins');
+    $late->{reads} = 0;
+    $loop->run(1);
+    my $guest = $loop->speak($space, [steady(3)], how => 'opus',
+                             token => $s->invite($space, 'Bea')->{token});
+    $loop->run(2);
+    ok(!grep({ grep { $_->{name} eq 'Bea' } @{ $_->{speakers} } }
+             $late->events('speakers')), 'somebody came meanwhile');
+    $late->{reads} = 1;
+    ok($loop->until(sub {
+        grep { grep { $_->{name} eq 'Bea' } @{ $_->{speakers} } }
+            $late->events('speakers');
+    }), 'it is told of them');
+    is_deeply([map { $_->{recording} } $late->events('recording')], [true],
+              'that it is recorded');
+    ok(scalar(grep { $_->{listeners} == 1 } $late->events('listeners')),
+       'and of itself');
+    undef $loop;
+    $s->stop;
+};
 
 done_testing;

@@ -515,4 +515,26 @@ subtest 'a disk that stalls for too long' => sub {
     $s->stop;
 };
 
+subtest 'what is said goes out at once' => sub {
+    my $s = Test::Spaces->new(workers => 1, with_faults,
+                              quiet => ['TCP_NODELAY'])->start;
+    my $loop = Test::Spaces::Loop->new($s);
+    my $space = $s->create;
+    my $host = $loop->speak($space, [steady(300)], repeat => 1);
+    ok($loop->until(sub { $s->space($space->{id})->{state} eq 'live' }),
+       'live');
+
+    # a connection that can't be told to, is none
+    faults($s, 'setsockopt nodelay 22');
+    for my $how (qw(opus ogg http)) {
+        my $ear = $loop->listen($space, how => $how);
+        ok($loop->until(sub { $ear->{gone} }), "$how: it is asked for");
+    }
+    faults($s);
+    my $ear = $loop->listen($space, how => 'opus');
+    ok($loop->until(sub { @{ $ear->{messages} } > 3 }), 'and had');
+    undef $loop;
+    $s->stop;
+};
+
 done_testing;

@@ -10,6 +10,7 @@ use lib "$FindBin::Bin/lib";
 
 use MIME::Base64 qw(encode_base64);
 use Mojo::JSON qw(true);
+use Mojo::Util qw(url_escape);
 use Test::More;
 use Test::Spaces;
 use Test::Spaces::Ogg qw(build silence_of);
@@ -225,6 +226,34 @@ subtest 'what listeners said when they came' => sub {
         return @said >= @expected;
     }), 'all are logged');
     is_deeply([sort @said], [sort @expected], 'with what each of them said');
+    $s->stop;
+};
+
+# "if" makes a location of its own, which is to know what the one around it is
+
+subtest 'the inside of "if"' => sub {
+    my $s = Test::Spaces->new(workers => 1, server_more => <<'END')->start;
+        location = /o { spaces_oembed; if ($http_x) { add_header A b; } }
+        location ~ "^/t/(?<share>[^/]+)$" {
+            spaces_share $share /page/own.html;
+            if ($http_x) { add_header A b; }
+        }
+        location /page/ { internal; return 200 "the operator's"; }
+END
+    my $space = $s->create(record => true);
+    $s->ingest($space, $audio);
+    my $share = $s->http('POST', "/spaces/$space->{id}/shares", $s->as('ana'),
+                         json => {})->json;
+    for my $headers ({}, { X => 1 }) {
+        my $inside = $headers->{X} ? 'inside' : 'outside';
+        is($s->http('GET', '/o?url=' . url_escape($share->{url}), $headers)
+               ->code, 200, "oEmbed, $inside");
+        is($s->http('GET', "/t/$share->{token}", $headers)->body,
+           "the operator's", "the operator's page, $inside");
+    }
+    my $log = slurp("$s->{dir}/logs/access.log");
+    like($log, qr{GET /o\?url=\*+ }, 'the link is masked');
+    unlike($log, qr/\Q$share->{token}/, 'always');
     $s->stop;
 };
 

@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Digest::SHA qw(sha256_hex);
 use IO::Socket::UNIX;
 use Mojo::JSON qw(true);
 use Test::More;
@@ -15,6 +16,7 @@ use Test::Spaces;
 use Test::Spaces::Audio qw(steady);
 use Test::Spaces::Loop;
 use Test::Spaces::Ogg qw(build packets silence_of);
+use Test::Spaces::WebSocket;
 use Time::HiRes qw(sleep time);
 
 sub is_503 {
@@ -282,6 +284,57 @@ subtest 'a replica, and somebody else is waiting' => sub {
     }), 'it goes on');
     is("@{[ $s->worker_pids ]}", $worker, 'the same worker');
     $s->stop;
+};
+
+subtest 'what was changed while nobody listened' => sub {
+    my $s = Test::Spaces->new(workers => 2,
+                              quiet => ['not to be had for changes'])->start;
+    my $loop = Test::Spaces::Loop->new($s);
+    my $space = $s->create(visibility => 'unlisted');
+    my $host = $loop->speak($space, [steady(590)], repeat => 1);
+    ok($loop->until(sub {
+        ($s->space($space->{id}, $space->{token}) // {})->{state} eq 'live';
+    }), 'live');
+    my ($share, $kept) = map {
+        $s->http('POST', "/spaces/$space->{id}/shares",
+                 $s->bearer($space->{token}), json => {})->json
+    } 1, 2;
+    my @ears = map { $loop->listen($space, token => $share->{token}) } 1 .. 6;
+    my $stays = $loop->listen($space, token => $kept->{token});
+    ok($loop->until(sub { !grep { !length $_->{body} } @ears, $stays }),
+       'they listen');
+    $loop->run(1.5);
+
+    # as another node revokes
+    is($s->redis('CLIENT', 'KILL', 'TYPE', 'pubsub'), 2, 'none is subscribed');
+    $s->redis('DEL', 'spaces:token:' . sha256_hex($share->{token}));
+    $s->redis('PUBLISH', 'spaces:changed', $space->{id});
+    ok($loop->until(sub { !grep { !$_->{gone} } @ears }), 'they are cut');
+    is($stays->{gone}, 0, 'nobody else is');
+    undef $loop;
+    $s->stop;
+};
+
+subtest 'a WebSocket that begins to talk without Redis' => sub {
+    for my $how (qw(gone silent)) {
+        my $s = Test::Spaces->new(workers => 1)->start;
+        my $space = $s->create;
+        my ($ws) = Test::Spaces::WebSocket->connect(
+            $s, "/spaces/$space->{id}/ingest", 'spaces.opus.v1',
+            Authorization => "Bearer $space->{token}");
+        # so that nothing is in a cache
+        is($s->http('PATCH', "/spaces/$space->{id}",
+                    $s->bearer($space->{token}), json => { title => 'y' })
+               ->code, 200, "$how: changed meanwhile");
+        if ($how eq 'gone') { $s->stop_redis }
+        else { kill 'STOP', $s->{redis_pid} }
+        my ($packet) = steady(1);
+        $ws->send_binary($packet);
+        ok($ws->closed, "$how: closed");
+        is($ws->{code}, 1012, "$how: with 1012, which is to come back");
+        kill 'CONT', $s->{redis_pid} if $how ne 'gone';
+        $s->stop;
+    }
 };
 
 subtest 'Redis full of something else' => sub {

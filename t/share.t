@@ -32,6 +32,16 @@ sub shared {
 
 my %browser = (Accept => 'text/html,application/xhtml+xml;q=0.9,*/*;q=0.8');
 
+subtest 'markup in Host' => sub {
+    my $s = Test::Spaces->new(workers => 1)->start;
+    my (undef, $share) = shared($s);
+    my $res = $s->http('GET', "/s/$share->{token}",
+                       { %browser, Host => 'x"><b>' });
+    is($res->code, 200, 'the page');
+    unlike($res->body, qr/<b>/, 'is text');
+    $s->stop;
+};
+
 subtest 'the built-in pages' => sub {
     my $s = Test::Spaces->new(workers => 2)->start;
     my ($space, $share) = shared($s, language => 'fr-CA');

@@ -2,7 +2,8 @@
 /*
  * Copyright (C) Spaces for nginx contributors
  *
- * Preloaded into an nginx under test: calls that touch files fail, stall, or
+ * Preloaded into an nginx under test: calls that touch files (and what is
+ * "nodelay" of a socket) fail, stall, or
  * kill their process, as a file says that FAULTS names.  A line of it:
  *
  *     function part-of-path before|after|stall|errno
@@ -21,11 +22,14 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/types.h>
@@ -279,6 +283,18 @@ ssize_t
 pwrite(int fd, const void *data, size_t len, off_t offset)
 {
     return pwrite64(fd, data, len, offset);
+}
+
+
+int
+setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    int (*next)(int, int, int, const void *, socklen_t)
+        = fault_next("setsockopt");
+
+    fault_call(int, "setsockopt",
+               level == IPPROTO_TCP && name == TCP_NODELAY ? "nodelay" : "",
+               next(fd, level, name, value, len))
 }
 
 
