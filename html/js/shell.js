@@ -5,7 +5,7 @@
 
 import { pages } from './config.js';
 import { login } from './dialogs.js';
-import { avatar, el, icon } from './dom.js';
+import { $, avatar, el, icon } from './dom.js';
 import { me } from './session.js';
 import { language, languages, localize, setLanguage, t } from './strings.js';
 
@@ -68,8 +68,10 @@ function footer() {
            }, name)))));
 }
 
-// a state of the page instead of its content: empty, gone, broken
+// a state of the page instead of its content: empty, gone, broken; a page that
+// has no other heading has this one
 export function notice({ title, text, action, kind = '' }) {
+    const level = $('h1:not(.notice > *)') ? 'h2' : 'h1';
     return el('div', { class: `notice ${kind}` },
-              el('h2', {}, title), text && el('p', {}, text), action);
+              el(level, {}, title), text && el('p', {}, text), action);
 }

@@ -3,7 +3,7 @@
 // A Space: to wait for, to listen to live, to replay.
 
 import { editAbout } from './about.js';
-import { api, path, withToken } from './api.js';
+import { api, path, Problem, withToken } from './api.js';
 import { Clip } from './clip.js';
 import { pages } from './config.js';
 import { confirm } from './dialogs.js';
@@ -38,6 +38,10 @@ takeToken(id);
 async function load() {
     unfollow?.();
     try {
+        // what no path holds would be the address of something else
+        if (!/\w/.test(id)) {
+            throw new Problem(404, 'not-found');
+        }
         space = await api.space(id);
         show();
     } catch (problem) {
@@ -107,12 +111,14 @@ function broken(problem) {
     links?.close();
     view = links = null;
     const ticket = problem.status === 403;
+    const title = t(problem.status === 404 ? 'space.none'
+                    : problem.status === 410 ? 'space.gone'
+                    : ticket ? 'space.ticket' : 'space.failed');
+    if (!space) {
+        document.title = `${title} · ${t('brand')}`;
+    }
     main.replaceChildren(notice({
-        kind: 'bad',
-        title: t(problem.status === 404 ? 'space.none'
-                 : problem.status === 410 ? 'space.gone'
-                 : ticket ? 'space.ticket' : 'space.failed'),
-        text: problem.message,
+        kind: 'bad', title, text: problem.message,
         action: ticket ? ticketForm() : problem.status === 404
                 || problem.status === 410
             ? el('a', { class: 'button', href: pages.timeline() },

@@ -155,6 +155,26 @@ async function sizes(browser, pages) {
     }
 }
 
+// an address that leads nowhere, to a Space that is none or to none at all
+
+async function nowhere(browser) {
+    const { page, context, trouble } = await person(browser, url);
+    for (const [path, title] of [
+        ['space.html', 'There is no such Space · Spaces'],
+        ['space.html?id=', 'There is no such Space · Spaces'],
+        ['space.html?id=.', 'There is no such Space · Spaces'],
+        ['space.html?id=none', 'There is no such Space · Spaces'],
+        ['studio.html?id=none', 'Studio · Spaces']]) {
+        await page.goto(`${url}/${path}`);
+        await page.locator('.notice').waitFor();
+        is(await page.locator('h1').allTextContents().then(String),
+           'There is no such Space', `/${path}: says so, as its only h1`);
+        is(await page.title(), title, `/${path}: "${title}"`);
+    }
+    is(trouble.join('\n'), '', 'without an error');
+    await context.close();
+}
+
 // without a mouse
 
 async function keys(browser) {
@@ -252,5 +272,5 @@ async function still(browser) {
     await context.close();
 }
 
-await run(listening, deaf, garbled, unlisted, ticketed, windows, keys, offline,
-          paging, french, still);
+await run(listening, deaf, garbled, unlisted, ticketed, windows, nowhere, keys,
+          offline, paging, french, still);
