@@ -38,7 +38,7 @@ export class Clip {
         this.element = el('section', { class: 'clip',
                                        'aria-label': t('clip') },
             el('div', { class: 'clip-top' },
-               el('h3', { tabindex: -1 }, t('clip.title')),
+               el('h2', { tabindex: -1 }, t('clip.title')),
                button({ label: t('close'), name: 'close', hidden: true,
                         kind: 'round quiet', click: close })),
             el('p', { class: 'hint' }, t('clip.text')),

@@ -33,7 +33,7 @@ export class Lanes {
         this.rows = this.speakers.map((speaker, i) =>
             this.row(speaker, i, length));
         this.element.replaceChildren(
-            el('div', { class: 'lanes-head' }, el('h3', {}, t('player.who')),
+            el('div', { class: 'lanes-head' }, el('h2', {}, t('player.who')),
                button({ label: t('player.next'), name: 'next', kind: 'small',
                         click: () => this.next() })),
             el('ul', {}, this.rows));

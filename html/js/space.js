@@ -329,7 +329,7 @@ function ended() {
         }
         place.hidden = !clip;
         choose.setAttribute('aria-expanded', String(Boolean(clip)));
-        $('h3', place)?.focus();
+        $('h2', place)?.focus();
     }
 
     const shares = isHost() || space.visibility === 'public';

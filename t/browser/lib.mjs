@@ -230,7 +230,8 @@ export async function lookout(page, text) {
 // true once the page plays anything
 export const sounds = (page) => bounded(page.evaluate(() => listen(loud)));
 
-// "serious" and "critical" of what axe-core finds, with both themes
+// "serious" and "critical" of what axe-core finds, with both themes; and a
+// heading that is left out, which who goes from one to the next looks for
 export async function accessible(page, name) {
     const dark = await page.evaluate(() =>
         matchMedia('(prefers-color-scheme: dark)').matches);
@@ -250,8 +251,8 @@ export async function accessible(page, name) {
 async function violations(page, options) {
     const found = await page.evaluate((o) => globalThis.axe.run(document, o),
                                       options);
-    return found.violations.filter(({ impact }) => impact === 'serious'
-                                                   || impact === 'critical');
+    return found.violations.filter(({ id, impact }) => impact === 'serious'
+        || impact === 'critical' || id === 'heading-order');
 }
 
 // the window holds the page
