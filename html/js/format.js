@@ -44,16 +44,22 @@ export function spoken(seconds, digits = 0) {
         .join(' ');
 }
 
+// the year is said if it is another
+function dated(date) {
+    const sameYear = date.getFullYear() === new Date().getFullYear();
+    return { day: 'numeric', month: 'long',
+             year: sameYear ? undefined : 'numeric' };
+}
+
 export function day(text) {
     const date = new Date(text);
-    const sameYear = date.getFullYear() === new Date().getFullYear();
-    return date.toLocaleDateString(locale(),
-        { day: 'numeric', month: 'long', year: sameYear ? undefined : 'numeric' });
+    return date.toLocaleDateString(locale(), dated(date));
 }
 
 export function moment(text) {
-    return new Date(text).toLocaleString(locale(),
-        { weekday: 'short', day: 'numeric', month: 'long',
+    const date = new Date(text);
+    return date.toLocaleString(locale(),
+        { weekday: 'short', ...dated(date),
           hour: 'numeric', minute: '2-digit' });
 }
 

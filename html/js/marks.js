@@ -6,7 +6,7 @@
 import { announce, el, icon } from './dom.js';
 import { t } from './strings.js';
 
-// what there is to say about recording; '' if nothing is
+// what there is to say about a Space that is recorded; '' if it is not
 export function recordingText(space) {
     if (space.state === 'scheduled') {
         return space.record ? t('rec.will') : '';
@@ -16,6 +16,9 @@ export function recordingText(space) {
     }
     return space.recording === 'available' ? t('rec.was') : '';
 }
+
+// and about one that is not; what has ended says so in the page itself
+const OFF = { scheduled: 'rec.wont', live: 'rec.not' };
 
 export function recordingMark(space, { short } = {}) {
     const text = recordingText(space);
@@ -36,8 +39,8 @@ export class RecordingMark {
     }
 
     show(space) {
-        const text = recordingText(space)
-                     || (space.state === 'live' ? t('rec.not') : '');
+        const off = OFF[space.state];
+        const text = recordingText(space) || (off ? t(off) : '');
         if (text === this.text) {
             return;
         }

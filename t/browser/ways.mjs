@@ -175,6 +175,40 @@ async function nowhere(browser) {
     await context.close();
 }
 
+// what is to come says when, with the year if it is another, and whether it will
+// be recorded, to who has no ticket yet as well
+
+async function announced(browser) {
+    const { page, context } = await person(browser, url);
+    const shown = async (fields, ready) => {
+        const { id } = await create(fields);
+        await page.goto(`${url}/space.html?id=${id}`);
+        await page.locator(ready).waitFor();
+        return page.locator('#about .facts').textContent();
+    };
+    const now = new Date();
+    const later = `${now.getFullYear() + 5}-03-02T12:00:00Z`;
+    const off = 'This Space will not be recorded';
+    for (const [record, visibility, ready, text] of [
+        [true, 'public', '.waiting', 'This Space will be recorded'],
+        [false, 'public', '.waiting', off],
+        [false, 'ticketed', '#ticket', off]]) {
+        const facts = await shown({ record, visibility, scheduled_at: later },
+                                  ready);
+        is(await page.locator('#recording').textContent(), text,
+           `${visibility}, to come: "${text}"`);
+        ok(facts.includes(`2 March ${now.getFullYear() + 5}`),
+           'in another year, which is said', facts);
+    }
+    const soon = new Date(now.getTime() + 60e3);
+    const facts = await shown({ scheduled_at: soon.toISOString()
+        .replace(/\.\d+Z$/, 'Z') }, '.waiting');
+    ok(!facts.includes(soon.getFullYear()), 'this year is not', facts);
+    ok(await until(async () => (await page.locator('#announcer')
+           .textContent()) === off), 'what is not recorded is read out, too');
+    await context.close();
+}
+
 // without a mouse
 
 async function keys(browser) {
@@ -272,5 +306,5 @@ async function still(browser) {
     await context.close();
 }
 
-await run(listening, deaf, garbled, unlisted, ticketed, windows, nowhere, keys,
-          offline, paging, french, still);
+await run(listening, deaf, garbled, unlisted, ticketed, windows, nowhere,
+          announced, keys, offline, paging, french, still);
