@@ -56,11 +56,11 @@ export function day(text) {
     return date.toLocaleDateString(locale(), dated(date));
 }
 
-export function moment(text) {
+export function moment(text, more = {}) {
     const date = new Date(text);
     return date.toLocaleString(locale(),
         { weekday: 'short', ...dated(date),
-          hour: 'numeric', minute: '2-digit' });
+          hour: 'numeric', minute: '2-digit', ...more });
 }
 
 export function ago(text) {

@@ -13,6 +13,11 @@ import { t } from './strings.js';
 
 const DAY = 86400;
 
+// those without a label are told apart by when they were made, to the second
+const nameOf = ({ label, created_at: at }) => label
+    ?? `${t('links.unnamed')}, ${t('links.made', {
+        when: moment(at, { second: '2-digit' }) })}`;
+
 export class Links {
     constructor(space, complain) {
         Object.assign(this, { space, complain });
@@ -64,9 +69,9 @@ export class Links {
     }
 
     item(share) {
-        const name = share.label ?? t('links.unnamed');
+        const name = nameOf(share);
         return el('li', { 'data-share': share.id },
-            el('div', {}, el('strong', {}, name),
+            el('div', {}, el('strong', {}, share.label ?? t('links.unnamed')),
                el('p', { class: 'facts' },
                   share.end && el('span', {}, t('links.clip', {
                       start: exact(share.start), end: exact(share.end) })),

@@ -347,6 +347,38 @@ async function links(browser) {
     await context.close();
 }
 
+// links that have no name, and one that has a long one
+
+async function names(browser) {
+    const { id } = await recorded;
+    const { page, context } = await person(browser, url, { name: 'ana' });
+    await post(`${url}/spaces/${id}/shares`, 'ana', {});
+    await page.waitForTimeout(1100);     // the server tells seconds
+    await post(`${url}/spaces/${id}/shares`, 'ana', {});
+    await post(`${url}/spaces/${id}/shares`, 'ana', { label: 'x'.repeat(150) });
+    await page.goto(`${url}/space.html?id=${id}`);
+    const unnamed = page.locator('.links li')
+        .filter({ has: page.getByText('A link', { exact: true }) })
+        .getByRole('button');
+    await unnamed.first().waitFor();
+    const called = await unnamed.evaluateAll((all) =>
+        all.map((button) => button.getAttribute('aria-label')));
+    ok(called.length > 1 && new Set(called).size === called.length
+       && called.every((name) => name.startsWith('Revoke: A link, made ')),
+       'what has no name is told apart by when it was made', called.join('\n'));
+
+    await page.getByRole('button', { name: /^Revoke: xxx/ }).click();
+    const close = page.getByRole('button', { name: 'Close' });
+    for (const width of [320, 1440]) {
+        await page.setViewportSize({ width, height: 800 });
+        const box = await close.boundingBox();
+        is(`${box.width} ${box.height}`, '44 44',
+           `a long title leaves room to close it, ${width}`);
+        await fits(page, `a long title, ${width}`);
+    }
+    await context.close();
+}
+
 async function changes(browser) {
     const { id } = await recorded;
     const { page, context } = await person(browser, url, { name: 'ana' });
@@ -374,4 +406,4 @@ async function changes(browser) {
     await context.close();
 }
 
-await run(studio, speakers, ways, clip, links, changes);
+await run(studio, speakers, ways, clip, links, names, changes);
