@@ -28,12 +28,18 @@ export function languageOptions(selected = '') {
             value: code, selected: code === selected }, name));
 }
 
+// blanks alone are nothing: the browser says then that it is required
+function trim({ currentTarget: input }) {
+    input.value = input.value.trim();
+}
+
 // the fields, and what is in them: "language" is null if it is not said
 export function aboutFields({ title = '', topics = [],
                               language: spoken = language() } = {}) {
     const inputs = {
         title: el('input', { type: 'text', required: true, maxlength: 200,
-                             autocomplete: 'off', value: title }),
+                             autocomplete: 'off', value: title,
+                             on: { change: trim } }),
         topics: el('input', { type: 'text', autocomplete: 'off',
                               value: topics.join(', ') }),
         spoken: el('select', {}, el('option', { value: '' },

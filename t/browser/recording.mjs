@@ -384,7 +384,18 @@ async function changes(browser) {
     const { page, context } = await person(browser, url, { name: 'ana' });
     await page.goto(`${url}/space.html?id=${id}`);
     await page.getByRole('button', { name: 'Edit' }).click();
-    await page.getByLabel('Title').fill('Renamed');
+    const before = (await get(`/spaces/${id}`)).title;
+    const patches = [];
+    page.on('request', (request) => request.method() === 'PATCH'
+        && patches.push(request));
+    await page.getByLabel('Title').fill('   ');
+    await page.getByLabel('Title').press('Enter');
+    await page.getByRole('button', { name: 'Save' }).click();
+    ok(await page.getByLabel('Title').evaluate((e) => e.validity.valueMissing),
+       'a title of blanks is none, and the browser says so');
+    is(`${patches.length} ${(await get(`/spaces/${id}`)).title}`, `0 ${before}`,
+       'and nothing is sent');
+    await page.getByLabel('Title').fill('  Renamed ');
     await page.getByRole('textbox', { name: 'Topics' }).fill('one, #two, three, four');
     await page.getByRole('button', { name: 'Save' }).click();
     await page.getByRole('dialog').getByRole('alert').waitFor();
