@@ -12,6 +12,12 @@ import { t } from './strings.js';
 
 const REFRESH = 15000;
 
+// Spaces that are asked for at first and with each "more", those that the server
+// gives at once, and looks that bring nothing to show before that is enough
+const PAGE = 12;
+const MOST = 100;
+const VAIN = 6;
+
 // a browser has six connections to a server: these follow, the others wait
 // for the next look at the list
 const WATCHED = 2;
@@ -21,12 +27,18 @@ shell('timeline');
 const filter = new URLSearchParams(location.search);
 const shown = new Map();                 // id: Card
 let serial = 0;
-let next = null;
+let busy = false;
 let timer;
 
-const sections = {
-    live: $('#live'), scheduled: $('#scheduled'), ended: $('#ended'),
-};
+// "looked" are the Spaces that the server has given for it, "next" leads on
+const sections = ['live', 'scheduled', 'ended'].map((state) => {
+    const element = $(`#${state}`);
+    const button = $('.more', element);
+    const section = { state, element, button, list: $('ul', element),
+                      looked: 0, next: null };
+    button.addEventListener('click', () => more(section));
+    return section;
+});
 
 // the filter: in the address, so that it can be kept and sent
 
@@ -69,16 +81,16 @@ function byTopic(name) {
     announce(t('filter.by', { topic: name }));
 }
 
-const query = (state, more = {}) => ({
-    state, limit: 12, ...more,
+const query = (state, more) => ({
+    state, ...more,
     ...Object.fromEntries(['topic', 'language'].filter((name) => filter.get(name))
                           .map((name) => [name, filter.get(name)])),
 });
 
 // a section is shown when there is something in it
 
-function place(state, spaces, { keep } = {}) {
-    const list = $('ul', sections[state]);
+function place(section, { spaces, looked, next }, { keep } = {}) {
+    const { list, element, button } = section;
     const now = new Set(spaces.map(({ id }) => id));
     if (!keep) {
         for (const item of [...list.children]) {
@@ -110,7 +122,10 @@ function place(state, spaces, { keep } = {}) {
             list.insertBefore(card.element, before);
         }
     }
-    sections[state].hidden = list.children.length === 0;
+    section.looked = looked + (keep ? section.looked : 0);
+    section.next = next;
+    button.hidden = !next;
+    element.hidden = !next && list.children.length === 0;
 }
 
 function watch() {
@@ -124,40 +139,74 @@ function watch() {
         });
 }
 
-const recorded = (list) => list.spaces.filter(
-    ({ recording }) => recording === 'available');
+const fits = ({ state, recording }) =>
+    state !== 'ended' || recording === 'available';
 
-async function fetchAll(mine) {
-    const [live, scheduled, ended] = await Promise.all(
-        ['live', 'scheduled', 'ended'].map((state) => api.list(query(state))));
-    if (mine !== serial) {
-        return null;
+// as many as are wanted; a page may hold nothing to show: the next one is looked
+// at then
+async function look(state, wanted, cursor = null) {
+    const all = [];
+    let next = cursor;
+    let vain = 0;
+    do {
+        const page = await api.list(query(state, {
+            limit: Math.min(Math.max(wanted - all.length, PAGE), MOST),
+            ...next && { cursor: next } }));
+        all.push(...page.spaces);
+        next = page.next;
+        vain = page.spaces.some(fits) ? 0 : vain + 1;
+    } while (next && vain < VAIN && (all.length < wanted || !all.some(fits)));
+    return { spaces: all.filter(fits), looked: all.length, next };
+}
+
+// from the top; true unless something else was asked for meanwhile
+async function lookAtAll(mine, wanted) {
+    const found = await Promise.all(sections.map((section) =>
+        look(section.state, wanted(section))));
+    if (mine === serial) {
+        sections.forEach((section, i) => place(section, found[i]));
     }
-    place('live', live.spaces);
-    place('scheduled', scheduled.spaces);
-    return ended;
+    return mine === serial;
+}
+
+// what somebody asks for, which nothing is to undo that was looked at before
+
+function begin() {
+    clearTimeout(timer);
+    setBusy(true);
+    return ++serial;
+}
+
+function finish(mine) {
+    if (mine === serial) {
+        setBusy(false);
+        watch();
+        timer = setTimeout(refresh, REFRESH);
+    }
+}
+
+function setBusy(now) {
+    busy = now;
+    $('#timeline').setAttribute('aria-busy', String(busy));
+    for (const { button } of sections) {
+        button.disabled = busy;
+    }
 }
 
 // a full look: after a change of the filter, and at first
 async function load() {
-    const mine = ++serial;
+    const mine = begin();
     const status = $('#status');
-    clearTimeout(timer);
-    $('#timeline').setAttribute('aria-busy', 'true');
     $('#clear').hidden = !filter.size;
     if (!shown.size) {
         status.replaceChildren(el('p', { class: 'loading' }, t('loading')));
     }
     try {
-        const ended = await fetchAll(mine);
-        if (!ended) {
+        if (!await lookAtAll(mine, () => PAGE)) {
             return;
         }
-        place('ended', recorded(ended));
-        next = ended.next;
         status.replaceChildren();
-        await fillUp(mine);
-        if (!shown.size) {
+        if (sections.every(({ element }) => element.hidden)) {
             status.replaceChildren(filter.size
                 ? notice({ title: t('timeline.none'),
                            text: t('timeline.none.text') })
@@ -173,12 +222,7 @@ async function load() {
             failed(problem);
         }
     }
-    if (mine === serial) {
-        $('#timeline').removeAttribute('aria-busy');
-        $('#more').hidden = !next;
-        watch();
-        timer = setTimeout(refresh, REFRESH);
-    }
+    finish(mine);
 }
 
 function failed(problem) {
@@ -188,63 +232,42 @@ function failed(problem) {
     }));
 }
 
-// a page may hold nothing that was recorded: the next one is looked at
-async function fillUp(mine) {
-    const list = $('ul', sections.ended);
+async function more(section) {
+    const { state, list } = section;
     const before = list.children.length;
-    for (let i = 0; next && i < 5 && list.children.length <= before
-                    && (i > 0 || !before); i++) {
-        await more(mine);
-    }
-}
-
-async function more(mine) {
-    const ended = await api.list(query('ended', { cursor: next }));
-    if (mine === serial) {
-        next = ended.next;
-        place('ended', recorded(ended), { keep: true });
-    }
-}
-
-$('#more').addEventListener('click', async ({ currentTarget }) => {
-    const list = $('ul', sections.ended);
-    const before = list.children.length;
-    currentTarget.disabled = true;
+    const mine = begin();
     try {
         do {
-            await more(serial);
-        } while (next && list.children.length === before);
+            const found = await look(state, PAGE, section.next);
+            if (mine !== serial) {
+                return;
+            }
+            place(section, found, { keep: true });
+        } while (section.next && list.children.length === before);
         list.children[before]?.querySelector('a').focus();
     } catch (problem) {
         announce(problem.message);
     }
-    currentTarget.disabled = false;
-    currentTarget.hidden = !next;
-});
+    finish(mine);
+}
 
-// a glance: what is live and to come; new recordings come in at the top
+// a glance: as many of each as were looked at; new ones come in at the top
 async function refresh() {
     const mine = serial;
+    if (busy) {
+        return;
+    }
     clearTimeout(timer);
     if (!document.hidden) {
         try {
-            const ended = await fetchAll(mine);
-            if (ended) {
-                const known = new Set(ended.spaces.map(({ id }) => id));
-                const behind = [...shown.values()].map(({ space }) => space)
-                    .filter(({ id, state }) => state === 'ended'
-                                               && !known.has(id));
-                const oldest = ended.spaces.at(-1)?.created_at ?? '';
-                place('ended', [...recorded(ended),
-                                ...behind.filter(({ created_at: at }) =>
-                                    ended.next && at <= oldest)]);
+            if (await lookAtAll(mine, ({ looked }) => looked)) {
                 if (shown.size) {
                     $('#status').replaceChildren();
                 }
                 watch();
             }
         } catch (problem) {
-            if (!shown.size) {
+            if (mine === serial && !shown.size) {
                 failed(problem);
             }
         }

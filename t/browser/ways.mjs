@@ -247,35 +247,52 @@ async function offline(browser) {
     ok(true, 'and comes back');
 }
 
-// more than fits on a page
+// more than fits on a page, of each kind
 
 async function paging(browser) {
-    const { page } = await person(browser, url);
-    const made = (i) => ({
-        id: `s${i}`, title: `Number ${i}`, host: 'ana', state: 'ended',
-        record: true, recording: 'available', topics: [], language: 'en',
-        visibility: 'public', duration: 60, replays: 0, listeners: 0,
-        created_at: `2026-01-01T00:00:${10 + i}Z`, speakers: [],
+    const { page, trouble } = await person(browser, url);
+    const all = { live: 30, scheduled: 30, ended: 36 };
+    const made = (state, i) => ({
+        id: `${state}${i}`, title: `Number ${i}`, host: 'ana', state,
+        record: true, topics: [], language: 'en', visibility: 'public',
+        recording: state === 'ended' ? 'available' : 'none',
+        duration: 60, replays: 0, listeners: 0, speakers: [],
+        created_at: `2026-01-01T00:00:${10 + i}Z`,
         ended_at: `2026-01-01T00:00:${10 + i}Z`,
     });
     await page.route('**/spaces?*', (route) => {
         const query = new URL(route.request().url()).searchParams;
+        const state = query.get('state');
         const from = Number(query.get('cursor') ?? 0);
-        return route.fulfill({ json: query.get('state') !== 'ended'
-            ? { spaces: [], next: null }
-            : { spaces: Array.from({ length: 12 }, (x, i) => made(30 - from - i)),
-                next: from < 24 ? String(from + 12) : null } });
+        const until = Math.min(from + Number(query.get('limit')), all[state]);
+        return route.fulfill({ json: {
+            spaces: Array.from({ length: until - from }, (x, i) =>
+                made(state, all[state] - from - i)),
+            next: until < all[state] ? String(until) : null } });
     });
     await page.goto(`${url}/`);
-    const more = page.getByRole('button', { name: 'Show older recordings' });
-    await more.click();
-    ok(await until(async () => await page.locator('.card').count() === 24),
-       'the next page comes below');
-    is(await page.evaluate(() => document.activeElement.textContent),
-       'Number 18', 'with the focus on its first');
-    await more.click();
-    ok(await until(async () => await page.locator('.card').count() === 36
-                               && !await more.isVisible()), 'until the last');
+    const has = (state, n) => until(async () =>
+        await page.locator(`#${state} .card`).count() === n);
+    for (const [state, name] of [['live', 'Show more that are live'],
+                                 ['scheduled', 'Show more that are coming up'],
+                                 ['ended', 'Show older recordings']]) {
+        const more = page.getByRole('button', { name });
+        await more.click();
+        ok(await has(state, 24), `${state}: the next page comes below`);
+        is(await page.evaluate(() => document.activeElement.textContent),
+           `Number ${all[state] - 12}`, 'with the focus on its first');
+        await more.click();
+        ok(await has(state, all[state]) && !await more.isVisible(),
+           'until the last');
+    }
+    for (const state of Object.keys(all)) {
+        all[state]--;
+    }
+    await page.evaluate(() => dispatchEvent(new Event('online')));
+    for (const state of Object.keys(all)) {
+        ok(await has(state, all[state]), `${state}: a glance goes as far`);
+    }
+    is(trouble.join('\n'), '', 'without an error');
 }
 
 async function french(browser) {
