@@ -32,6 +32,14 @@ my ($table) = slurp("$FindBin::Bin/../README.md")
 is_deeply([sort $table =~ /^\| \[`(\w+)\.conf`\]/mg], [examples()],
           'and the README has it');
 
+# whatever is below a link, nginx is not to look for it, and to log its name
+
+for my $name (examples()) {
+    my $conf = slurp("$FindBin::Bin/../conf/examples/$name.conf");
+    my @links = $conf =~ /location ([^{}]*?) \{[^{}]*spaces_share /g;
+    is("@links", '~ "^/s/(?<share>[^/]+)"', "$name: all of a link");
+}
+
 done_testing;
 
 sub body { return build(packets => [silence_of(25)]) }
@@ -48,8 +56,10 @@ sub spaces {
     like($share->{url}, qr{^http://127\.0\.0\.1:$s->{port}/s/}, 'shared');
     is($s->http('GET', "/s/$share->{token}/audio")->code, 200, 'by link');
     like($s->http('GET', '/')->body, qr/<title>Spaces for nginx</, 'the page');
-    unlike(slurp("$s->{dir}/logs/access.log"), qr/\Q$share->{token}\E/,
-           'no token in the log');
+    is($s->http('GET', "/s/$share->{token}$_")->code, 404, "link$_: nothing")
+        for '/', '/audio/', '/nope';
+    unlike(slurp("$s->{dir}/logs/$_.log"), qr/\Q$share->{token}\E/,
+           "no token in $_.log") for qw(access error);
 }
 
 # numbers on a port of their own, and a log of JSON

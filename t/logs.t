@@ -63,7 +63,7 @@ sub carry_tokens {
         $token{"spelt$round"} = $spelt;
         for my $secret ($share->{token}, $spelt) {
             my $page = $s->url("/s/$secret");
-            for my $path ("/s/$secret", "/s/$secret/audio",
+            for my $path ("/s/$secret", "/s/$secret/audio", "/s/$secret/x/",
                           "/s/$secret/audio?x=y", "/s/$secret?token=$secret",
                           "/denied/s/$secret", "/limited/s/$secret")
             {

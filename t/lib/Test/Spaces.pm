@@ -181,7 +181,7 @@ $http
         location ~ "^/spaces/(?<space>[^/]+)/events\$" {
             spaces_events \$space;
         }
-        location ~ "^/s/(?<share>[^/]+)(?:/audio|/embed)?\$" {
+        location ~ "^/s/(?<share>[^/]+)" {
             spaces_share \$share @{[ $self->{share_page} // "" ]};
         }
         location = /oembed { spaces_oembed; }
