@@ -433,6 +433,75 @@ ngx_http_spaces_may_hear(ngx_http_spaces_ctx_t *ctx)
 
 
 ngx_int_t
+ngx_http_spaces_require_get(ngx_http_request_t *r, const char *detail)
+{
+    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_spaces_header_cstr(r, "Allow", "GET, HEAD") != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_METHOD, "%s",
+                                   detail);
+}
+
+
+ngx_table_elt_t *
+ngx_http_spaces_find_header(ngx_http_request_t *r, const char *name,
+    ngx_table_elt_t *before)
+{
+    size_t            len;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    len = ngx_strlen(name);
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (before) {
+                before = (before == &h[i]) ? NULL : before;
+                continue;
+            }
+
+            if (h[i].key.len == len
+                && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
+            {
+                return &h[i];
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_uint_t
+ngx_http_spaces_accepts(ngx_http_request_t *r, const char *type)
+{
+    ngx_table_elt_t  *h;
+
+    for (h = ngx_http_spaces_find_header(r, "Accept", NULL);
+         h;
+         h = ngx_http_spaces_find_header(r, "Accept", h))
+    {
+        if (ngx_strlcasestrn(h->value.data, h->value.data + h->value.len,
+                             (u_char *) type, ngx_strlen(type) - 1))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_int_t
 ngx_http_spaces_require_visible(ngx_http_request_t *r)
 {
     ngx_http_spaces_ctx_t  *ctx;
@@ -530,23 +599,18 @@ ngx_http_spaces_require_own_origin(ngx_http_request_t *r)
 {
     ngx_str_t                    own, *origin;
     ngx_uint_t                   i;
-    ngx_list_part_t             *part;
     ngx_table_elt_t             *h, *found;
     ngx_http_spaces_loc_conf_t  *slcf;
 
+    /* if there are two, the last */
+
     found = NULL;
 
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-
-            if (h[i].key.len == 6
-                && ngx_strncasecmp(h[i].key.data, (u_char *) "Origin", 6) == 0)
-            {
-                found = &h[i];
-            }
-        }
+    for (h = ngx_http_spaces_find_header(r, "Origin", NULL);
+         h;
+         h = ngx_http_spaces_find_header(r, "Origin", h))
+    {
+        found = h;
     }
 
     if (found == NULL) {

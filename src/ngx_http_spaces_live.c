@@ -32,14 +32,12 @@ static ngx_str_t  ngx_http_spaces_live_protocols[] = {
 ngx_int_t
 ngx_http_spaces_live_handler(ngx_http_request_t *r)
 {
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+    ngx_int_t  rc;
 
-        if (ngx_http_spaces_header_cstr(r, "Allow", "GET, HEAD") != NGX_OK) {
-            return NGX_ERROR;
-        }
+    rc = ngx_http_spaces_require_get(r, "listen with GET");
 
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_METHOD,
-                                       "listen with GET");
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
     if (ngx_http_spaces_identify(r) != NGX_OK) {
@@ -206,14 +204,12 @@ ngx_http_spaces_live_from(ngx_http_request_t *r, int64_t *back)
 ngx_int_t
 ngx_http_spaces_events_handler(ngx_http_request_t *r)
 {
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+    ngx_int_t  rc;
 
-        if (ngx_http_spaces_header_cstr(r, "Allow", "GET, HEAD") != NGX_OK) {
-            return NGX_ERROR;
-        }
+    rc = ngx_http_spaces_require_get(r, "events come with GET");
 
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_METHOD,
-                                       "events come with GET");
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
     if (ngx_http_spaces_identify(r) != NGX_OK) {

@@ -50,7 +50,8 @@ static void ngx_http_spaces_live_check(ngx_http_spaces_listener_t *listener,
     int64_t now);
 static void ngx_http_spaces_live_ask(ngx_http_spaces_live_t *live);
 static ngx_int_t ngx_http_spaces_live_asked(ngx_http_request_t *r);
-static void ngx_http_spaces_live_cut(ngx_http_spaces_live_t *live);
+static void ngx_http_spaces_live_cut(ngx_http_spaces_live_t *live,
+    const char *reason);
 static void ngx_http_spaces_live_ended(ngx_http_spaces_listener_t *listener,
     ngx_uint_t lost);
 static void ngx_http_spaces_live_write(ngx_http_request_t *r);
@@ -613,7 +614,7 @@ ngx_http_spaces_live_write(ngx_http_request_t *r)
     live = ctx->data;
 
     if (live->revoked) {
-        ngx_http_spaces_live_cut(live);
+        ngx_http_spaces_live_cut(live, "you may not hear this any more");
         return;
     }
 
@@ -656,21 +657,7 @@ ngx_http_spaces_live_message(void *data, ngx_uint_t binary, u_char *p,
     ngx_log_error(NGX_LOG_INFO, live->request->connection->log, 0,
                   "a listener sent a message: its connection is closed");
 
-    if (!ngx_http_spaces_listener_is_even(&live->listener)) {
-
-        /* the frame of the end would be in the middle of another */
-
-        live->done = 1;
-        ngx_http_spaces_feed_leave(&live->listener);
-        ngx_http_spaces_websocket_drop(live->ws);
-        return;
-    }
-
-    live->done = 1;
-
-    ngx_http_spaces_feed_leave(&live->listener);
-    ngx_http_spaces_websocket_close(live->ws, NGX_HTTP_SPACES_WS_REFUSED,
-                                    "listeners have nothing to say here");
+    ngx_http_spaces_live_cut(live, "listeners have nothing to say here");
 }
 
 
@@ -680,7 +667,7 @@ ngx_http_spaces_live_writable(void *data)
     ngx_http_spaces_live_t *live = data;
 
     if (live->revoked && !live->done) {
-        ngx_http_spaces_live_cut(live);
+        ngx_http_spaces_live_cut(live, "you may not hear this any more");
         return;
     }
 
@@ -688,10 +675,10 @@ ngx_http_spaces_live_writable(void *data)
 }
 
 
-/* with a word if there is a place for it */
+/* with a word if there is a place for it, not in the middle of a frame */
 
 static void
-ngx_http_spaces_live_cut(ngx_http_spaces_live_t *live)
+ngx_http_spaces_live_cut(ngx_http_spaces_live_t *live, const char *reason)
 {
     ngx_uint_t  even;
 
@@ -708,7 +695,7 @@ ngx_http_spaces_live_cut(ngx_http_spaces_live_t *live)
 
     if (even) {
         ngx_http_spaces_websocket_close(live->ws, NGX_HTTP_SPACES_WS_REFUSED,
-                                        "you may not hear this any more");
+                                        reason);
         return;
     }
 

@@ -28,17 +28,14 @@ static ngx_int_t ngx_http_spaces_oembed_loaded(ngx_http_request_t *r);
 ngx_int_t
 ngx_http_spaces_oembed_handler(ngx_http_request_t *r)
 {
+    ngx_int_t               rc;
     ngx_str_t               url, format, token;
     ngx_http_spaces_ctx_t  *ctx;
 
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+    rc = ngx_http_spaces_require_get(r, "oEmbed is read with GET");
 
-        if (ngx_http_spaces_header_cstr(r, "Allow", "GET, HEAD") != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_METHOD,
-                                       "oEmbed is read with GET");
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
     ctx = ngx_http_spaces_get_ctx(r);

@@ -25,14 +25,12 @@ static ngx_int_t ngx_http_spaces_replay_disposition(ngx_http_request_t *r);
 ngx_int_t
 ngx_http_spaces_replay_handler(ngx_http_request_t *r)
 {
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+    ngx_int_t  rc;
 
-        if (ngx_http_spaces_header_cstr(r, "Allow", "GET, HEAD") != NGX_OK) {
-            return NGX_ERROR;
-        }
+    rc = ngx_http_spaces_require_get(r, "a recording is read with GET");
 
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_METHOD,
-                                       "a recording is read with GET");
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
     if (ngx_http_spaces_identify(r) != NGX_OK) {
@@ -355,8 +353,11 @@ ngx_http_spaces_replay_headers(ngx_http_request_t *r, off_t size,
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
 
+    /* what there is to draw is not saved as audio */
+
     if (ngx_http_spaces_replay_set_etag(r, etag) != NGX_OK
-        || ngx_http_spaces_replay_disposition(r) != NGX_OK)
+        || (!ngx_http_spaces_wave_kind(r)
+            && ngx_http_spaces_replay_disposition(r) != NGX_OK))
     {
         return NGX_ERROR;
     }

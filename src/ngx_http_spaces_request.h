@@ -151,6 +151,17 @@ void ngx_http_spaces_assign_role(ngx_http_request_t *r);
 ngx_uint_t ngx_http_spaces_may_see(ngx_http_spaces_ctx_t *ctx);
 ngx_uint_t ngx_http_spaces_may_hear(ngx_http_spaces_ctx_t *ctx);
 
+/* NGX_DECLINED, or the answer to what is neither GET nor HEAD */
+ngx_int_t ngx_http_spaces_require_get(ngx_http_request_t *r,
+    const char *detail);
+
+/* the first header of the request with that name behind "before", or of all */
+ngx_table_elt_t *ngx_http_spaces_find_header(ngx_http_request_t *r,
+    const char *name, ngx_table_elt_t *before);
+
+/* whether "Accept" lists the type */
+ngx_uint_t ngx_http_spaces_accepts(ngx_http_request_t *r, const char *type);
+
 /*
  * NGX_DECLINED if they may go on, or the answer: this Space isn't theirs to
  * know of; to hear; to change

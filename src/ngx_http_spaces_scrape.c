@@ -235,20 +235,17 @@ ngx_int_t
 ngx_http_spaces_metrics_handler(ngx_http_request_t *r)
 {
     u_char                       *start;
+    ngx_int_t                     rc;
     ngx_str_t                     body;
     ngx_http_spaces_family_t     *f;
     ngx_http_spaces_scrape_t     *s;
 
     static ngx_str_t  type = ngx_string("text/plain; version=0.0.4");
 
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+    rc = ngx_http_spaces_require_get(r, "metrics are read with GET");
 
-        if (ngx_http_spaces_header_cstr(r, "Allow", "GET, HEAD") != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_METHOD,
-                                       "metrics are read with GET");
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
     s = ngx_pcalloc(r->pool, sizeof(ngx_http_spaces_scrape_t));

@@ -16,22 +16,18 @@ static ngx_int_t ngx_http_spaces_share_loaded(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_spaces_share_ends(ngx_http_request_t *r,
     ngx_str_t *token, const char *tail);
 static ngx_int_t ngx_http_spaces_share_page(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_spaces_share_by_browser(ngx_http_request_t *r);
 
 
 ngx_int_t
 ngx_http_spaces_share_handler(ngx_http_request_t *r)
 {
+    ngx_int_t               rc;
     ngx_http_spaces_ctx_t  *ctx;
 
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+    rc = ngx_http_spaces_require_get(r, "a share link is read with GET");
 
-        if (ngx_http_spaces_header_cstr(r, "Allow", "GET, HEAD") != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_METHOD,
-                                       "a share link is read with GET");
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
     if (ngx_http_spaces_identify(r) != NGX_OK) {
@@ -41,8 +37,10 @@ ngx_http_spaces_share_handler(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
     if (!ngx_http_spaces_share_ends(r, &ctx->target, "/audio")
-        && ngx_http_spaces_share_by_browser(r))
+        && ngx_http_spaces_accepts(r, "text/html"))
     {
+        /* to people, in words */
+
         ctx->problem = ngx_http_spaces_page_problem;
     }
 
@@ -168,33 +166,4 @@ ngx_http_spaces_share_page(ngx_http_request_t *r)
     }
 
     return ngx_http_internal_redirect(r, &uri, &args);
-}
-
-
-/* problems are told in HTML to who prefers that */
-
-static ngx_uint_t
-ngx_http_spaces_share_by_browser(ngx_http_request_t *r)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-
-            if (h[i].key.len == 6
-                && ngx_strncasecmp(h[i].key.data, (u_char *) "Accept", 6) == 0
-                && ngx_strlcasestrn(h[i].value.data,
-                                    h[i].value.data + h[i].value.len,
-                                    (u_char *) "text/html", 9 - 1))
-            {
-                return 1;
-            }
-        }
-    }
-
-    return 0;
 }

@@ -16,8 +16,8 @@
 
 typedef struct {
     ngx_array_t                hashes;     /* of ngx_str_t */
-    ngx_str_t                  hash;       /* of the one that is meant */
-    ngx_http_spaces_token_t    token;      /* the one being minted */
+    ngx_str_t                  hash;       /* of the one being minted, */
+    ngx_http_spaces_token_t    token;      /* and what it is for */
 } ngx_http_spaces_shares_t;
 
 

@@ -47,7 +47,6 @@ typedef struct {
 
 static ngx_uint_t ngx_http_spaces_wave_ends(ngx_http_request_t *r,
     const char *tail);
-static ngx_uint_t ngx_http_spaces_wave_wants_vtt(ngx_http_request_t *r);
 static ngx_http_spaces_wave_t *ngx_http_spaces_wave_create(
     ngx_http_request_t *r);
 static void ngx_http_spaces_wave_task(void *data, ngx_log_t *log);
@@ -78,7 +77,7 @@ ngx_http_spaces_wave_kind(ngx_http_request_t *r)
     }
 
     if (ngx_http_spaces_wave_ends(r, "/replay/speakers")) {
-        return ngx_http_spaces_wave_wants_vtt(r)
+        return ngx_http_spaces_accepts(r, "text/vtt")
                ? ngx_http_spaces_wave_vtt : ngx_http_spaces_wave_speakers;
     }
 
@@ -95,34 +94,6 @@ ngx_http_spaces_wave_ends(ngx_http_request_t *r, const char *tail)
 
     return r->uri.len >= len
            && ngx_strncmp(r->uri.data + r->uri.len - len, tail, len) == 0;
-}
-
-
-static ngx_uint_t
-ngx_http_spaces_wave_wants_vtt(ngx_http_request_t *r)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-
-            if (h[i].key.len == 6
-                && ngx_strncmp(h[i].lowcase_key, "accept", 6) == 0
-                && ngx_strlcasestrn(h[i].value.data,
-                                    h[i].value.data + h[i].value.len,
-                                    (u_char *) "text/vtt", 8 - 1)
-                   != NULL)
-            {
-                return 1;
-            }
-        }
-    }
-
-    return 0;
 }
 
 

@@ -46,8 +46,6 @@ struct ngx_http_spaces_websocket_s {
 };
 
 
-static ngx_table_elt_t *ngx_http_spaces_websocket_header(
-    ngx_http_request_t *r, const char *name);
 static ngx_uint_t ngx_http_spaces_websocket_lists(ngx_http_request_t *r,
     const char *name, ngx_str_t *token);
 static ngx_uint_t ngx_http_spaces_websocket_has(ngx_str_t *list,
@@ -85,57 +83,20 @@ ngx_http_spaces_websocket_wanted(ngx_http_request_t *r)
 }
 
 
-static ngx_table_elt_t *
-ngx_http_spaces_websocket_header(ngx_http_request_t *r, const char *name)
-{
-    size_t            len;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    len = ngx_strlen(name);
-
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-
-            if (h[i].key.len == len
-                && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
-            {
-                return &h[i];
-            }
-        }
-    }
-
-    return NULL;
-}
-
-
 /* whether a header that may come several times lists the token */
 
 static ngx_uint_t
 ngx_http_spaces_websocket_lists(ngx_http_request_t *r, const char *name,
     ngx_str_t *token)
 {
-    size_t            len;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
-    len = ngx_strlen(name);
-
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-
-            if (h[i].key.len == len
-                && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0
-                && ngx_http_spaces_websocket_has(&h[i].value, token))
-            {
-                return 1;
-            }
+    for (h = ngx_http_spaces_find_header(r, name, NULL);
+         h;
+         h = ngx_http_spaces_find_header(r, name, h))
+    {
+        if (ngx_http_spaces_websocket_has(&h->value, token)) {
+            return 1;
         }
     }
 
@@ -189,7 +150,7 @@ ngx_http_spaces_websocket_accept(ngx_http_request_t *r, ngx_str_t *protocols,
 
     /* RFC 6455, 4.2.1 */
 
-    h = ngx_http_spaces_websocket_header(r, "Sec-WebSocket-Version");
+    h = ngx_http_spaces_find_header(r, "Sec-WebSocket-Version", NULL);
 
     if (r->method != NGX_HTTP_GET || r != r->main
         || r->http_version != NGX_HTTP_VERSION_11
@@ -207,7 +168,7 @@ ngx_http_spaces_websocket_accept(ngx_http_request_t *r, ngx_str_t *protocols,
                                        "HTTP/1.1, of version 13");
     }
 
-    h = ngx_http_spaces_websocket_header(r, "Sec-WebSocket-Key");
+    h = ngx_http_spaces_find_header(r, "Sec-WebSocket-Key", NULL);
 
     if (h == NULL || h->value.len != 24) {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
@@ -326,7 +287,7 @@ ngx_http_spaces_websocket_answer(ngx_http_request_t *r, ngx_str_t *protocol)
 
     static const char  guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-    h = ngx_http_spaces_websocket_header(r, "Sec-WebSocket-Key");
+    h = ngx_http_spaces_find_header(r, "Sec-WebSocket-Key", NULL);
 
     key = ngx_pnalloc(r->pool, h->value.len + sizeof(guid));
     accept.data = ngx_pnalloc(r->pool,

@@ -30,6 +30,8 @@ my $wave = $res->json;
 is_deeply([@$wave{qw(version channels sample_rate bits)}], [2, 1, 48000, 8],
           'in the known layout');
 is(scalar(@{ $wave->{data} }), 2 * $wave->{length}, 'pairs');
+is($s->http('GET', "$path/waveform?download=1")->headers->content_disposition,
+   undef, 'not saved as audio');
 cmp_ok($wave->{length} * $wave->{samples_per_pixel}, '>=',
        48000 * $s->space($id)->{duration}, 'of all of it');
 
