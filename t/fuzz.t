@@ -27,7 +27,7 @@ my %reach = (
     playout => { 'spaces_playout.c' => 80, 'spaces_playout_mix.c' => 90,
                  'spaces_playout_select.c' => 85, 'spaces_mixer.c' => 80,
                  'spaces_jitter.c' => 80, 'spaces_packet_ring.c' => 90,
-                 'spaces_activity.c' => 80 },
+                 'spaces_activity.c' => 80, 'spaces_ogg_writer.c' => 95 },
 );
 
 is("@{[ targets() ]}", "@{[ sort keys %reach ]}", 'all targets');

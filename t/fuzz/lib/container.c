@@ -24,6 +24,8 @@ static void container_add(container_t *container,
     const spaces_reader_packet_t *packet);
 static void container_must_hold(const container_t *container);
 static uint8_t *container_write(const container_t *container, size_t *len);
+static int container_misleads(const spaces_ogg_writer_t *writer,
+    size_t before);
 static void container_must_be_ogg(const container_t *container,
     const uint8_t *data, size_t len);
 
@@ -217,7 +219,8 @@ container_must_hold(const container_t *container)
 static uint8_t *
 container_write(const container_t *container, size_t *len)
 {
-    size_t                i, size;
+    int                   misleads;
+    size_t                i, size, before;
     uint8_t              *stream;
     container_packet_t   *p;
     spaces_ogg_writer_t  *writer;
@@ -249,8 +252,16 @@ container_write(const container_t *container, size_t *len)
         }
 
         must(spaces_ogg_writer_fits(writer, p->len));
+
+        before = writer->len;
+        misleads = spaces_ogg_writer_misleads(writer,
+                                              container->bytes + p->at,
+                                              p->len);
+
         spaces_ogg_writer_add(writer, container->bytes + p->at, p->len,
                               p->duration);
+
+        must(misleads == container_misleads(writer, before));
     }
 
     *len += spaces_ogg_writer_flush(writer, SPACES_OGG_EOS, stream + *len);
@@ -258,6 +269,29 @@ container_write(const container_t *container, size_t *len)
     free(writer);
 
     return stream;
+}
+
+
+/* a header of a page of the stream, that ends behind "before" in the body */
+
+static int
+container_misleads(const spaces_ogg_writer_t *writer, size_t before)
+{
+    size_t                i;
+    const uint8_t        *p;
+    static const uint8_t  serial[] = { SERIAL, 0, 0, 0 };
+
+    for (i = 0; i + 18 <= writer->len; i++) {
+        p = writer->body + i;
+
+        if (i + 18 > before && memcmp(p, "OggS", 4) == 0
+            && memcmp(p + 14, serial, 4) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
