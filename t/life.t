@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Digest::SHA qw(sha256_hex);
 use Mojo::JSON qw(true false decode_json);
 use Test::More;
 use Test::Spaces;

@@ -70,14 +70,19 @@ sub expanded {
 sub location_paths {
     my $conf = slurp("$top/conf/examples/spaces.conf");
     my %path;
-    while ($conf =~ /location\ (?:~\ "\^(.*?)\$"|=\ (\S+))\ \{\s*
+    # all below a link is the module's: its source says what there is
+    my $links = slurp("$top/src/ngx_http_spaces_share.c");
+    my %part = map { ($_ => 1) }
+               $links =~ /share_ends\(r, &ctx->target, "(.*?)"\)/g;
+    while ($conf =~ /location\ (?:~\ "\^(.*?)\$?"|=\ (\S+))\ \{\s*
                      (?:\#.*\s*)*(spaces_\w+)/gx)
     {
         my ($pattern, $handler) = ($1 // $2, $3);
         $pattern =~ s/\(\?<space>\[\^\/\]\+\)/{id}/;
         $pattern =~ s/\(\?<share>\[\^\/\]\+\)/{token}/;
         $pattern =~ s/\\\././g;
-        $path{$_} = $handler for expanded($pattern);
+        $path{$_} = $handler for $handler eq 'spaces_share'
+            ? map { "$pattern$_" } keys %part : expanded($pattern);
     }
     return %path;
 }
