@@ -17,7 +17,7 @@ use Test::Spaces;
 use Test::Spaces::Audio qw(broken_pages steady);
 use Test::Spaces::Faults;
 use Test::Spaces::Loop;
-use Test::Spaces::Ogg qw(packets);
+use Test::Spaces::Ogg qw(build packets silence_of);
 use Test::Spaces::Recordings;
 use Time::HiRes qw(time);
 
@@ -512,6 +512,28 @@ subtest 'a disk that stalls for too long' => sub {
     cmp_ok(scalar @written, '<', scalar @heard, 'it is a part');
     is(scalar(grep { $written[$_] ne $heard[$_] } 0 .. $#written), 0,
        'of what was heard, from the beginning');
+    $s->stop;
+};
+
+subtest 'what is being deleted does not begin' => sub {
+    my $s = Test::Spaces->new(workers => 2, with_faults)->start;
+    chmod 0777, $s->{dir};
+    my $space = $s->create(record => true);
+    my $id = $space->{id};
+    faults($s, "unlink live/$id.json stall");
+    my $delete = $s->socket;
+    print $delete "DELETE /spaces/$id HTTP/1.1\r\nHost: localhost\r\n",
+          "Authorization: Bearer $space->{token}\r\nConnection: close\r\n\r\n";
+    $delete->flush;
+    ok(until_ok(sub { -e "$s->{dir}/faults.stalled" }), 'in the middle of it');
+    my $res = $s->ingest($space, build(packets => [silence_of(5)]));
+    is($res->code, 409, 'its host is refused');
+    faults($s);
+    like(Test::Spaces::read_all($delete), qr{^HTTP/1.1 (?:204|503) }, 'deleted');
+    ok(until_ok(sub {
+        $s->http('GET', "/spaces/$id", $s->as('ana'))->code == 404;
+    }), 'and gone');
+    is($s->redis('EXISTS', "spaces:space:{$id}"), 0, 'for good');
     $s->stop;
 };
 

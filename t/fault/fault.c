@@ -9,7 +9,8 @@
  *     function part-of-path before|after|stall|errno
  *
  * "before" and "after" kill once, and empty the file; a number is the errno of
- * every such call; a stall lasts as long as the line is there.  And
+ * every such call; a stall lasts as long as the line is there, and leaves a
+ * file with ".stalled" behind its name.  And
  *
  *     clock wall seconds
  *
@@ -115,6 +116,27 @@ fault_die(void)
 }
 
 
+/* for a test that waits for it: a file beside the one that told to stall */
+
+static void
+fault_tell(void)
+{
+    int    fd;
+    char   name[4096];
+    int  (*next_open)(const char *, int, ...);
+
+    next_open = fault_next("open");
+
+    (void) snprintf(name, sizeof(name), "%s.stalled", fault_file);
+
+    fd = next_open(name, O_WRONLY|O_CREAT|O_CLOEXEC, 0666);
+
+    if (fd != -1) {
+        (void) close(fd);
+    }
+}
+
+
 /* 0: go on; or the errno of the call */
 
 static int
@@ -123,6 +145,10 @@ fault_before(const char *function, const char *path, char *action)
     struct timespec  ms = { 0, 10000000 };
 
     fault_find(function, path, action);
+
+    if (strcmp(action, "stall") == 0) {
+        fault_tell();
+    }
 
     while (strcmp(action, "stall") == 0) {
         (void) nanosleep(&ms, NULL);
