@@ -501,6 +501,10 @@ ngx_http_spaces_move_to_held(ngx_http_spaces_move_t *move)
         ngx_http_spaces_sync_folder(move->paths.recording);
     }
 
+    /* what a worker that was killed as it published had no time for */
+
+    (void) unlink(move->paths.live_json);
+
     return NGX_OK;
 }
 
