@@ -104,6 +104,8 @@ subtest 'the host does not return' => sub {
 subtest 'the longest a Space may last' => sub {
     my $s = Test::Spaces->new(workers => 1,
                               http => { spaces_max_duration => '1s' })->start;
+    # what a start looks for before anybody may begin
+    ok(until_ok(sub { $s->redis('EXISTS', 'spaces:node:here') }), 'at rest');
     my $space = $s->create(record => true);
     my $socket = $s->begin_ingest($space);
     Test::Spaces::chunk($socket, $streams[0]);
