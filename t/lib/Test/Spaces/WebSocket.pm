@@ -113,19 +113,17 @@ sub flush {
     }
 }
 
-# takes what there is to read, without waiting; false at the end
+# Takes what there is to read, without waiting; false at the end.  Once, not
+# until nothing is left: who sends as fast as this reads would never let it end,
+# and who reads "a little" would have all.
 sub read {
     my ($self) = @_;
-    while (!$self->{gone}) {
-        my $n = sysread $self->{socket}, my $data, 65536;
-        if (!defined $n) {
-            last if $!{EAGAIN} || $!{EINTR};
-            $self->{gone} = 1;
-        } elsif ($n == 0) {
-            $self->{gone} = 1;
-        } else {
-            $self->feed($data);
-        }
+    return 0 if $self->{gone};
+    my $n = sysread $self->{socket}, my $data, 65536;
+    if ($n) {
+        $self->feed($data);
+    } elsif (defined $n || !$!{EAGAIN} && !$!{EINTR}) {
+        $self->{gone} = 1;
     }
     return !$self->{gone};
 }
