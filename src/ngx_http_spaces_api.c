@@ -10,6 +10,7 @@
 #include "ngx_http_spaces_handlers.h"
 #include "ngx_http_spaces_move.h"
 #include "ngx_http_spaces_load.h"
+#include "ngx_http_spaces_secret.h"
 
 
 #define NGX_HTTP_SPACES_MAX_SEGMENTS 4
@@ -501,7 +502,7 @@ ngx_http_spaces_api_create_token(ngx_http_request_t *r, ngx_array_t *commands)
     token.created_at = space->created_at;
     token.expires_at = ngx_http_spaces_store_tokens_end(space);
 
-    if (ngx_http_spaces_new_token(r->pool, &ctx->share_token, &hash)
+    if (ngx_http_spaces_secret_new(r->pool, &ctx->share_token, &hash)
         != NGX_OK)
     {
         return NGX_ERROR;

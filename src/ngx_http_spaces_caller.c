@@ -7,26 +7,10 @@
 
 
 #include "ngx_http_spaces_request.h"
-
-#include <openssl/evp.h>
-#include <openssl/rand.h>
+#include "ngx_http_spaces_secret.h"
 
 
-#define NGX_HTTP_SPACES_SECRET_BYTES  24
-#define NGX_HTTP_SPACES_MAX_SECRET    512
-
-
-static ngx_int_t ngx_http_spaces_find_target(ngx_http_request_t *r);
-static ngx_int_t ngx_http_spaces_secret(ngx_http_request_t *r,
-    ngx_str_t *secret);
-static ngx_int_t ngx_http_spaces_hash(ngx_pool_t *pool, ngx_str_t *secret,
-    ngx_str_t *hash);
 static void ngx_http_spaces_ctx_cleanup(void *data);
-static ngx_int_t ngx_http_spaces_mask_referer(ngx_http_request_t *r,
-    ngx_str_t *target, ngx_uint_t is_share);
-static ngx_uint_t ngx_http_spaces_mask_argument(ngx_str_t *line,
-    const char *name);
-static ngx_uint_t ngx_http_spaces_mask_string(ngx_str_t *line, ngx_str_t *s);
 
 
 ngx_http_spaces_ctx_t *
@@ -99,6 +83,7 @@ ngx_int_t
 ngx_http_spaces_identify(ngx_http_request_t *r)
 {
     ngx_str_t                    secret;
+    ngx_uint_t                   by_basic;
     ngx_http_spaces_ctx_t       *ctx;
     ngx_http_spaces_loc_conf_t  *slcf;
 
@@ -141,16 +126,18 @@ ngx_http_spaces_identify(ngx_http_request_t *r)
     } else {
         ctx->id = ctx->target;
 
-        if (ngx_http_spaces_secret(r, &secret) != NGX_OK) {
+        if (ngx_http_spaces_secret_find(r, &secret, &by_basic) != NGX_OK) {
             return NGX_ERROR;
         }
+
+        ctx->by_basic = by_basic;
     }
 
     if (secret.len == 0) {
         return NGX_OK;
     }
 
-    return ngx_http_spaces_hash(r->pool, &secret, &ctx->hash);
+    return ngx_http_spaces_secret_hash(r->pool, &secret, &ctx->hash);
 }
 
 
@@ -161,13 +148,11 @@ ngx_http_spaces_identify_by(ngx_http_request_t *r, ngx_str_t *secret)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
-    return ngx_http_spaces_hash(r->pool, secret, &ctx->hash);
+    return ngx_http_spaces_secret_hash(r->pool, secret, &ctx->hash);
 }
 
 
-/* the value of the handler's argument, once for the request */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_spaces_find_target(ngx_http_request_t *r)
 {
     ngx_http_spaces_ctx_t       *ctx;
@@ -181,162 +166,6 @@ ngx_http_spaces_find_target(ngx_http_request_t *r)
     }
 
     return ngx_http_complex_value(r, slcf->target, &ctx->target);
-}
-
-
-/*
- * Authorization: Bearer, the argument "token", or the password of Basic: this
- * one last, for a browser that knows one sends it unasked
- */
-
-static ngx_int_t
-ngx_http_spaces_secret(ngx_http_request_t *r, ngx_str_t *secret)
-{
-    u_char                 *p, *last;
-    ngx_int_t               rc;
-    ngx_str_t               value;
-    ngx_http_spaces_ctx_t  *ctx;
-
-    ngx_str_null(secret);
-
-    if (r->headers_in.authorization) {
-        value = r->headers_in.authorization->value;
-
-        if (value.len > 7
-            && ngx_strncasecmp(value.data, (u_char *) "Bearer ", 7) == 0)
-        {
-            p = value.data + 7;
-            last = value.data + value.len;
-
-            while (p < last && *p == ' ') {
-                p++;
-            }
-
-            secret->data = p;
-            secret->len = last - p;
-
-            return NGX_OK;
-        }
-    }
-
-    if (ngx_http_arg(r, (u_char *) "token", 5, &value) == NGX_OK && value.len)
-    {
-        *secret = value;
-        return NGX_OK;
-    }
-
-    if (r->headers_in.authorization) {
-        rc = ngx_http_auth_basic_user(r);
-
-        if (rc == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-
-        if (rc == NGX_OK) {
-            *secret = r->headers_in.passwd;
-
-            ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-            ctx->by_basic = 1;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_spaces_hash(ngx_pool_t *pool, ngx_str_t *secret, ngx_str_t *hash)
-{
-    u_char         digest[EVP_MAX_MD_SIZE];
-    unsigned int   len;
-
-    /* kept, for OpenSSL 3 takes longer to find the digest than to compute it */
-
-    static EVP_MD_CTX    *md_ctx;
-    static const EVP_MD  *md;
-
-    if (md_ctx == NULL) {
-        md_ctx = EVP_MD_CTX_new();
-        md = EVP_sha256();
-
-        if (md_ctx == NULL || EVP_DigestInit_ex(md_ctx, md, NULL) != 1) {
-            EVP_MD_CTX_free(md_ctx);
-            md_ctx = NULL;
-            return NGX_ERROR;
-        }
-    }
-
-    hash->data = ngx_pnalloc(pool, NGX_HTTP_SPACES_TOKEN_HASH);
-    if (hash->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    hash->len = NGX_HTTP_SPACES_TOKEN_HASH;
-
-    if (EVP_DigestInit_ex(md_ctx, NULL, NULL) != 1
-        || EVP_DigestUpdate(md_ctx, secret->data,
-                            ngx_min(secret->len, NGX_HTTP_SPACES_MAX_SECRET))
-           != 1
-        || EVP_DigestFinal_ex(md_ctx, digest, &len) != 1
-        || len != NGX_HTTP_SPACES_TOKEN_HASH / 2)
-    {
-        return NGX_ERROR;
-    }
-
-    (void) ngx_hex_dump(hash->data, digest, len);
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_http_spaces_new_token(ngx_pool_t *pool, ngx_str_t *secret, ngx_str_t *hash)
-{
-    u_char     random[NGX_HTTP_SPACES_SECRET_BYTES];
-    ngx_str_t  src;
-
-    if (RAND_bytes(random, sizeof(random)) != 1) {
-        return NGX_ERROR;
-    }
-
-    secret->data = ngx_pnalloc(pool, ngx_base64_encoded_length(
-                                                         sizeof(random)));
-    if (secret->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    src.data = random;
-    src.len = sizeof(random);
-
-    ngx_encode_base64url(secret, &src);
-
-    return ngx_http_spaces_hash(pool, secret, hash);
-}
-
-
-ngx_int_t
-ngx_http_spaces_new_id(ngx_pool_t *pool, ngx_str_t *id)
-{
-    u_char      random[NGX_HTTP_SPACES_ID_LEN];
-    ngx_uint_t  i;
-
-    static u_char  alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
-
-    if (RAND_bytes(random, sizeof(random)) != 1) {
-        return NGX_ERROR;
-    }
-
-    id->len = NGX_HTTP_SPACES_ID_LEN;
-    id->data = ngx_pnalloc(pool, id->len);
-    if (id->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < id->len; i++) {
-        id->data[i] = alphabet[random[i] & 31];
-    }
-
-    return NGX_OK;
 }
 
 
@@ -702,178 +531,4 @@ ngx_http_spaces_is_on(ngx_http_request_t *r, ngx_http_complex_value_t *value)
              || (s.len == 1 && s.data[0] == '0')
              || (s.len == 3 && ngx_strncasecmp(s.data, (u_char *) "off", 3)
                                == 0));
-}
-
-
-ngx_int_t
-ngx_http_spaces_mask(ngx_http_request_t *r)
-{
-    ngx_str_t                    line;
-    ngx_uint_t                   found;
-    ngx_http_spaces_ctx_t       *ctx;
-    ngx_http_spaces_loc_conf_t  *slcf;
-
-    ctx = ngx_http_spaces_get_ctx(r);
-    if (ctx == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (ctx->masked) {
-        return NGX_OK;
-    }
-
-    ctx->masked = 1;
-
-    line.len = r->request_line.len;
-    line.data = ngx_pnalloc(r->pool, line.len + 1);
-    if (line.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(line.data, r->request_line.data, line.len);
-    line.data[line.len] = '\0';
-
-    found = ngx_http_spaces_mask_argument(&line, "token=");
-
-    slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
-
-    if (slcf->is_oembed) {
-
-        /* a link, that is */
-
-        found |= ngx_http_spaces_mask_argument(&line, "url=");
-    }
-
-    if (slcf->is_share) {
-
-        if (ngx_http_spaces_find_target(r) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        if (ctx->target.len
-            && !ngx_http_spaces_mask_string(&line, &ctx->target))
-        {
-
-            /* it came in another spelling, with percent signs */
-
-            ngx_memset(line.data, '*', line.len);
-        }
-
-        found = 1;
-    }
-
-    /* from here on all that logs the request line logs this */
-
-    if (found) {
-        r->request_line = line;
-    }
-
-    return ngx_http_spaces_mask_referer(r, &ctx->target, slcf->is_share);
-}
-
-
-/* a page whose address has a token in it, and that asks for something */
-
-static ngx_int_t
-ngx_http_spaces_mask_referer(ngx_http_request_t *r, ngx_str_t *target,
-    ngx_uint_t is_share)
-{
-    ngx_str_t         value;
-    ngx_uint_t        found;
-    ngx_table_elt_t  *referer;
-
-    referer = r->headers_in.referer;
-
-    if (referer == NULL) {
-        return NGX_OK;
-    }
-
-    value.len = referer->value.len;
-    value.data = ngx_pnalloc(r->pool, value.len + 1);
-    if (value.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(value.data, referer->value.data, value.len);
-    value.data[value.len] = '\0';
-
-    found = ngx_http_spaces_mask_argument(&value, "token=");
-
-    if (is_share) {
-
-        if (ngx_http_spaces_mask_string(&value, target)) {
-            found = 1;
-
-        } else if (ngx_strlchr(value.data, value.data + value.len, '%')) {
-
-            /* it may be there in another spelling, as above */
-
-            ngx_memset(value.data, '*', value.len);
-            found = 1;
-        }
-    }
-
-    if (found) {
-        referer->value = value;
-    }
-
-    return NGX_OK;
-}
-
-
-/* the value of every argument of that name, an equals sign at its end */
-
-static ngx_uint_t
-ngx_http_spaces_mask_argument(ngx_str_t *line, const char *name)
-{
-    size_t       len;
-    u_char      *p, *last;
-    ngx_uint_t   found;
-
-    found = 0;
-    len = ngx_strlen(name);
-    last = line->data + line->len;
-
-    for (p = line->data; p + 1 + len < last; p++) {
-
-        if ((*p != '?' && *p != '&')
-            || ngx_strncasecmp(p + 1, (u_char *) name, len) != 0)
-        {
-            continue;
-        }
-
-        for (p += 1 + len; p < last && *p != '&' && *p != ' '; p++) {
-            *p = '*';
-            found = 1;
-        }
-
-        p--;
-    }
-
-    return found;
-}
-
-
-static ngx_uint_t
-ngx_http_spaces_mask_string(ngx_str_t *line, ngx_str_t *s)
-{
-    u_char      *p, *last;
-    ngx_uint_t   found;
-
-    if (s->len == 0 || s->len > line->len) {
-        return 0;
-    }
-
-    found = 0;
-    last = line->data + line->len - s->len;
-
-    for (p = line->data; p <= last; p++) {
-
-        if (*p == *s->data && ngx_strncmp(p, s->data, s->len) == 0) {
-            ngx_memset(p, '*', s->len);
-            found = 1;
-        }
-    }
-
-    return found;
 }

@@ -9,10 +9,10 @@
 
 #include "ngx_http_spaces_page.h"
 #include "ngx_http_spaces_load.h"
+#include "ngx_http_spaces_secret.h"
 
 
 /* the length of a token, and a URL that is too long for a link */
-#define NGX_HTTP_SPACES_OEMBED_TOKEN  32
 #define NGX_HTTP_SPACES_OEMBED_URL    2048
 
 
@@ -123,12 +123,12 @@ ngx_http_spaces_oembed_token(ngx_http_request_t *r, ngx_str_t *url,
             /* void */
         }
 
-        if (p - start != NGX_HTTP_SPACES_OEMBED_TOKEN) {
+        if (p - start != NGX_HTTP_SPACES_SECRET_LEN) {
             continue;
         }
 
         token->data = start;
-        token->len = NGX_HTTP_SPACES_OEMBED_TOKEN;
+        token->len = NGX_HTTP_SPACES_SECRET_LEN;
 
         if (ngx_http_spaces_page_link(r, token, &link) == NGX_OK
             && link.len <= url->len

@@ -137,6 +137,12 @@ ngx_http_spaces_ctx_t *ngx_http_spaces_find_ctx(ngx_http_request_t *r);
  */
 ngx_int_t ngx_http_spaces_identify(ngx_http_request_t *r);
 
+/*
+ * Sets "target", if the location's handler has an argument; once for the
+ * request
+ */
+ngx_int_t ngx_http_spaces_find_target(ngx_http_request_t *r);
+
 /* the caller is who holds this secret, and nobody else */
 ngx_int_t ngx_http_spaces_identify_by(ngx_http_request_t *r,
     ngx_str_t *secret);
@@ -184,20 +190,13 @@ ngx_int_t ngx_http_spaces_own_origin(ngx_http_request_t *r,
 ngx_uint_t ngx_http_spaces_is_on(ngx_http_request_t *r,
     ngx_http_complex_value_t *value);
 
-/*
- * A fresh secret of 192 random bits, and its hash as stored.  NGX_ERROR
- * without memory or randomness.
- */
-ngx_int_t ngx_http_spaces_new_token(ngx_pool_t *pool, ngx_str_t *secret,
-    ngx_str_t *hash);
-
-/* a fresh id of a Space */
-ngx_int_t ngx_http_spaces_new_id(ngx_pool_t *pool, ngx_str_t *id);
-
 /* characters in UTF-8; NGX_ERROR if it isn't */
 ngx_int_t ngx_http_spaces_utf8_length(ngx_str_t *s);
 
-/* replaces every token in request line and referrer with stars, for the logs */
+/*
+ * Replaces every token in the request line and in Referer with stars, for all
+ * that logs them; once for the request.  NGX_ERROR without memory.
+ */
 ngx_int_t ngx_http_spaces_mask(ngx_http_request_t *r);
 
 

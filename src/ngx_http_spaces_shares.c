@@ -10,6 +10,7 @@
 #include "ngx_http_spaces_handlers.h"
 #include "ngx_http_spaces_load.h"
 #include "ngx_http_spaces_revoked.h"
+#include "ngx_http_spaces_secret.h"
 
 
 /* what a request for links remembers: hashes as Redis listed them */
@@ -143,7 +144,8 @@ ngx_http_spaces_shares_create(ngx_http_request_t *r)
     commands = ngx_array_create(r->pool, 8, sizeof(ngx_array_t));
 
     if (commands == NULL
-        || ngx_http_spaces_new_token(r->pool, &ctx->share_token, &shares->hash)
+        || ngx_http_spaces_secret_new(r->pool, &ctx->share_token,
+                                      &shares->hash)
            != NGX_OK
         || ngx_http_spaces_store_add_token(smcf, commands, &shares->hash,
                                            &shares->token)

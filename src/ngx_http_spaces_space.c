@@ -126,28 +126,6 @@ ngx_http_spaces_name_index(ngx_str_t *names, ngx_str_t *name)
 }
 
 
-ngx_uint_t
-ngx_http_spaces_valid_id(ngx_str_t *id)
-{
-    u_char      ch;
-    ngx_uint_t  i;
-
-    if (id->len != NGX_HTTP_SPACES_ID_LEN) {
-        return 0;
-    }
-
-    for (i = 0; i < id->len; i++) {
-        ch = id->data[i];
-
-        if (!(ch >= 'a' && ch <= 'z') && !(ch >= '2' && ch <= '7')) {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
 ngx_int_t
 ngx_http_spaces_space_set(ngx_http_spaces_space_t *space, ngx_pool_t *pool,
     ngx_str_t *name, ngx_str_t *value)

@@ -15,8 +15,8 @@
 #include <ngx_core.h>
 #include <jansson.h>
 
+#include "ngx_http_spaces_id.h"
 
-#define NGX_HTTP_SPACES_ID_LEN      20
 
 /* a Space as JSON on disk and in a room is never longer */
 #define NGX_HTTP_SPACES_DOCUMENT    16384
@@ -96,9 +96,6 @@ extern ngx_str_t  ngx_http_spaces_visibilities[];
 
 /* the index of a name in one of these, NGX_ERROR if it is none */
 ngx_int_t ngx_http_spaces_name_index(ngx_str_t *names, ngx_str_t *name);
-
-/* whether this could be an id: twenty of a-z, 2-7 */
-ngx_uint_t ngx_http_spaces_valid_id(ngx_str_t *id);
 
 /*
  * Sets the field of that name from its stored form, copied into the pool; a

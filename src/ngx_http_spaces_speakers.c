@@ -9,6 +9,7 @@
 #include "ngx_http_spaces_body.h"
 #include "ngx_http_spaces_handlers.h"
 #include "ngx_http_spaces_load.h"
+#include "ngx_http_spaces_secret.h"
 
 
 typedef struct {
@@ -113,8 +114,8 @@ ngx_http_spaces_speakers_invite(ngx_http_request_t *r)
     commands = ngx_array_create(r->pool, 8, sizeof(ngx_array_t));
 
     if (commands == NULL
-        || ngx_http_spaces_new_token(r->pool, &ctx->share_token,
-                                     &invited->hash)
+        || ngx_http_spaces_secret_new(r->pool, &ctx->share_token,
+                                      &invited->hash)
            != NGX_OK
         || ngx_http_spaces_store_add_token(smcf, commands, &invited->hash,
                                            &invited->token)

@@ -9,6 +9,7 @@
 #include "ngx_http_spaces_body.h"
 #include "ngx_http_spaces_handlers.h"
 #include "ngx_http_spaces_load.h"
+#include "ngx_http_spaces_secret.h"
 
 
 /* of one request */
@@ -190,8 +191,8 @@ ngx_http_spaces_tickets_command(ngx_http_request_t *r,
 
     for (i = 0; i < n; i++) {
 
-        if (ngx_http_spaces_new_token(r->pool, &ticket[i].token,
-                                      &ticket[i].hash)
+        if (ngx_http_spaces_secret_new(r->pool, &ticket[i].token,
+                                       &ticket[i].hash)
             != NGX_OK)
         {
             return NGX_ERROR;

@@ -20,14 +20,6 @@
 #define NGX_HTTP_SPACES_ROUNDS     4
 
 
-/* a place in the timeline */
-
-typedef struct {
-    int64_t                  score;        /* when it was created */
-    ngx_str_t                id;
-} ngx_http_spaces_place_t;
-
-
 typedef struct {
     ngx_uint_t               held;         /* for review */
     ngx_int_t                state;        /* -1: any */
@@ -54,8 +46,6 @@ static ngx_int_t ngx_http_spaces_timeline_arguments(ngx_http_request_t *r,
 static ngx_int_t ngx_http_spaces_timeline_known(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_timeline_argument(ngx_http_request_t *r,
     const char *name, ngx_str_t *value);
-static ngx_int_t ngx_http_spaces_timeline_cursor(ngx_http_request_t *r,
-    ngx_str_t *text, ngx_http_spaces_place_t *cursor);
 static ngx_int_t ngx_http_spaces_timeline_keys(ngx_http_request_t *r,
     ngx_http_spaces_timeline_t *tl);
 static ngx_int_t ngx_http_spaces_timeline_round(ngx_http_request_t *r);
@@ -169,7 +159,8 @@ ngx_http_spaces_timeline_arguments(ngx_http_request_t *r,
     }
 
     if (ngx_http_spaces_timeline_argument(r, "cursor", &value) == NGX_OK
-        && ngx_http_spaces_timeline_cursor(r, &value, &tl->cursor) != NGX_OK)
+        && ngx_http_spaces_cursor_read(r->pool, &value, &tl->cursor)
+           != NGX_OK)
     {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
                                        "\"cursor\" must be the \"next\" of an "
@@ -296,35 +287,6 @@ ngx_http_spaces_timeline_argument(ngx_http_request_t *r, const char *name,
     value->len = dst - value->data;
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_spaces_timeline_cursor(ngx_http_request_t *r, ngx_str_t *text,
-    ngx_http_spaces_place_t *cursor)
-{
-    u_char     *dot;
-    ngx_str_t   plain;
-
-    plain.data = ngx_pnalloc(r->pool, ngx_base64_decoded_length(text->len));
-
-    if (plain.data == NULL || text->len > NGX_MAX_PATH
-        || ngx_decode_base64url(&plain, text) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    dot = ngx_strlchr(plain.data, plain.data + plain.len, '.');
-    if (dot == NULL) {
-        return NGX_ERROR;
-    }
-
-    cursor->score = ngx_atoof(plain.data, dot - plain.data);
-    cursor->id.data = dot + 1;
-    cursor->id.len = plain.data + plain.len - dot - 1;
-
-    return (cursor->score == NGX_ERROR
-            || !ngx_http_spaces_valid_id(&cursor->id)) ? NGX_ERROR : NGX_OK;
 }
 
 
@@ -689,12 +651,10 @@ static ngx_int_t
 ngx_http_spaces_timeline_answer(ngx_http_request_t *r, ngx_uint_t more)
 {
     json_t                      *next;
-    ngx_str_t                    plain, text;
+    ngx_str_t                    text;
     ngx_http_spaces_ctx_t       *ctx;
     ngx_http_spaces_timeline_t  *tl;
-    u_char                       buf[NGX_INT64_LEN + 1
-                                     + NGX_HTTP_SPACES_ID_LEN];
-    u_char                       encoded[2 * sizeof(buf)];
+    u_char                       buf[NGX_HTTP_SPACES_CURSOR_LEN];
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     tl = ctx->data;
@@ -702,12 +662,9 @@ ngx_http_spaces_timeline_answer(ngx_http_request_t *r, ngx_uint_t more)
     next = json_null();
 
     if (more) {
-        plain.data = buf;
-        plain.len = ngx_sprintf(buf, "%L.%V", tl->cursor.score, &tl->cursor.id)
-                    - buf;
-        text.data = encoded;
+        text.data = buf;
 
-        ngx_encode_base64url(&text, &plain);
+        ngx_http_spaces_cursor_write(&tl->cursor, &text);
 
         next = ngx_http_spaces_json_string(&text);
     }
