@@ -499,7 +499,9 @@ ngx_http_spaces_owned_speakers(ngx_http_spaces_owned_t *owned)
 
         source->muted = (speaker->muted || speaker->removed);
 
-        if (speaker->source == 0
+        /* a host who is through stays: the next turn ends the Space */
+
+        if (speaker->source == 0 && !source->complete
             && spaces_playout_played(playout, (unsigned) i))
         {
             spaces_playout_leave(playout, (unsigned) i);

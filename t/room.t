@@ -16,7 +16,7 @@ use Test::Spaces;
 use Test::Spaces::Audio qw(@tones babble broken_pages heard seconds_of steady
                            tone_power tone_profile);
 use Test::Spaces::Loop;
-use Test::Spaces::Ogg qw(packets);
+use Test::Spaces::Ogg qw(build packets);
 use Test::Spaces::WebSocket;
 use Time::HiRes qw(time);
 
@@ -327,6 +327,31 @@ subtest 'thirteen talk, each in another way' => sub {
     my $late = min map { $_->[1] } grep { $_->[0] >= $middle } @behind;
     cmp_ok(abs($late - $early), '<', 0.1, sprintf
            'the two clocks part by %.1f ms', ($late - $early) * 1000);
+};
+
+subtest 'the host has said all and goes, before it is played' => sub {
+    my $loop = Test::Spaces::Loop->new($s);
+    my $space = $s->create(record => true);
+    # whole packets of the host end between two frames of the mix
+    my @said = steady(440, frame => 60);
+    my $host = $s->begin_ingest($space);
+    Test::Spaces::chunk($host, build(packets => [@said[0 .. 9]], per => 1,
+                                     no_eos => 1));
+    ok($loop->until(sub { $s->space($space->{id})->{state} eq 'live' }),
+       'live');
+    my $guest = $loop->speak($space, [steady(1670)], repeat => 1, how => 'opus',
+                             token => $s->invite($space, 'Bea')->{token});
+    ok($loop->until(sub { @{ $guest->{sent} } > 50 }), 'a guest talks');
+
+    Test::Spaces::chunk($host, build(packets => [(@said) x 2], per => 1));
+    print $host "0\r\n\r\n";
+    # all of it has been read by then, and the last two seconds aren't played
+    $loop->run(4.8);
+    close $host;
+    ok($loop->until(sub { $s->space($space->{id})->{state} eq 'ended' }, 60),
+       'the Space ends, whoever else talks');
+    is_sound($s->replay($space->{id}), 'the recording');
+    $guest->close;
 };
 
 subtest 'who may talk, and how many' => sub {

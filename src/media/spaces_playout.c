@@ -217,9 +217,11 @@ spaces_playout_played(const spaces_playout_t *playout, unsigned i)
     source = &playout->sources[i];
     jitter = &playout->state.sources[i];
 
-    return source->ring == NULL || source->complete
+    return source->ring == NULL
            || (jitter->carry == 0
-               && spaces_packet_ring_empty(source->ring, &jitter->cursor));
+               && (source->complete
+                   || spaces_packet_ring_empty(source->ring,
+                                               &jitter->cursor)));
 }
 
 

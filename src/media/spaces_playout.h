@@ -68,7 +68,7 @@ typedef struct {
     unsigned               host:1;       /* its end is that of the Space */
     unsigned               ready:1;      /* all memory is there to mix it */
     unsigned               selected:1;   /* is heard in the frame at hand */
-    unsigned               complete:1;   /* it has come to its end */
+    unsigned               complete:1;   /* the host has come to the end */
 
     spaces_packet_ring_t  *ring;         /* NULL: nobody has this place */
     spaces_packet_ring_t  *returns;      /* what the others say; or NULL */

@@ -82,14 +82,16 @@ spaces_playout_survey_source(spaces_playout_t *playout, unsigned i,
 
         if (status == SPACES_JITTER_END) {
 
+            if (!source->host) {
+                spaces_packet_ring_pass(&jitter->cursor, &packet);
+                break;
+            }
+
             /* the host's stays in the ring: whoever owns the Space sees it */
 
             source->complete = 1;
 
-            if (!source->host) {
-                spaces_packet_ring_pass(&jitter->cursor, &packet);
-
-            } else if ((int) i == playout->state.floor) {
+            if ((int) i == playout->state.floor) {
                 playout->state.trim = packet.duration;
             }
 

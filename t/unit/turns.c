@@ -273,6 +273,48 @@ test_mute_and_leave(void **state)
 }
 
 
+/*
+ * Who was through comes back before all of it is played: they are through when
+ * the second time is, and nothing is left for who has the place next.
+ */
+
+static void
+test_through_twice(void **state)
+{
+    room_t   *room;
+    track_t   clips[3];
+
+    clip_tone(&clips[0], tone_of(0), 0.1, 8);
+    clip_tone(&clips[1], tone_of(1), 0.1, 0.5);
+    clip_tone(&clips[2], tone_of(2), 0.1, 3);
+
+    room = room_new(2, 1, 64000);
+    room_speak(room, 0, &clips[0]);
+    room_run(room, 1);
+
+    room_speak(room, 1, &clips[1]);
+    room_run(room, 0.5);
+    room_end(room, 1, 0);
+    assert_false(spaces_playout_played(room->playout, 1));
+
+    room_speak(room, 1, &clips[2]);
+    room_run(room, 1.5);
+    assert_false(spaces_playout_played(room->playout, 1));
+
+    room_run(room, 3);
+    assert_true(spaces_playout_played(room->playout, 1));
+    room_finish(room);
+
+    assert_below(fabs(level_at(&room->out, 1.8, 2.6, 2)), 1, "all of it");
+    assert_below(level_at(&room->out, 5.5, 0.5, 2), -40, "and no more");
+
+    track_free(&clips[0]);
+    track_free(&clips[1]);
+    track_free(&clips[2]);
+    room_free(room);
+}
+
+
 /* a place goes from one to another, in mono and stereo, SILK and CELT */
 
 static void
@@ -751,6 +793,7 @@ main(void)
         cmocka_unit_test(test_takeover_mixing),
         cmocka_unit_test(test_takeover_late),
         cmocka_unit_test(test_mute_and_leave),
+        cmocka_unit_test(test_through_twice),
         cmocka_unit_test(test_reuse),
         cmocka_unit_test(test_gain),
         cmocka_unit_test(test_end),

@@ -128,7 +128,9 @@ recording_head(recording_t *recording)
     recording->serial = (uint32_t) get(data + 14, 4);
     recording->pre_skip = head.pre_skip;
 
-    return recording_misleads(recording, one, two) ? 0 : one + two;
+    recording->misleads = recording_misleads(recording, one, two);
+
+    return recording->misleads ? 0 : one + two;
 }
 
 
@@ -162,7 +164,9 @@ recording_page(recording_t *recording, size_t at, size_t len)
     recording->ended = (page[5] & SPACES_OGG_EOS) != 0;
     recording->n++;
 
-    if (recording_misleads(recording, at, len)) {
+    recording->misleads = recording_misleads(recording, at, len);
+
+    if (recording->misleads) {
         return 0;
     }
 

@@ -34,6 +34,9 @@ typedef struct {
     /* as the recorder writes it, but for an end that may be torn */
     int                sound;
 
+    /* it isn't, for a packet in it passes for a page of the same stream */
+    int                misleads;
+
     uint32_t           serial;
     uint16_t           pre_skip;
     recording_page_t  *pages;        /* of audio */
