@@ -98,6 +98,7 @@ ngx_http_spaces_recovery_start(ngx_http_spaces_main_conf_t *smcf)
     task = ngx_thread_task_alloc(ngx_cycle->pool,
                                  sizeof(ngx_http_spaces_recovery_t));
     if (task == NULL) {
+        sh->recovery = 0;
         return NGX_ERROR;
     }
 
@@ -115,7 +116,15 @@ ngx_http_spaces_recovery_start(ngx_http_spaces_main_conf_t *smcf)
     task->event.handler = ngx_http_spaces_recovery_done;
     task->event.data = rec;
 
-    return ngx_thread_task_post(smcf->thread_pool, task);
+    if (ngx_thread_task_post(smcf->thread_pool, task) != NGX_OK) {
+
+        /* another may begin, or this one once more */
+
+        sh->recovery = 0;
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 

@@ -11,11 +11,18 @@
 /* the first pause, ms; it is doubled each time, and half of it is random */
 #define NGX_HTTP_SPACES_REDIS_MIN_PAUSE  100
 
+/*
+ * A connection that is only read from may be dead for hours, if the other side
+ * went without a word: so often it is made to answer, ms
+ */
+#define NGX_HTTP_SPACES_REDIS_BEAT       2000
+
 
 static ngx_int_t ngx_http_spaces_redis_attach(
     ngx_http_spaces_redis_link_t *link);
 static ngx_int_t ngx_http_spaces_redis_greet(
     ngx_http_spaces_redis_link_t *link);
+static int ngx_http_spaces_redis_subscribe(ngx_http_spaces_redis_link_t *link);
 static void ngx_http_spaces_redis_on_connect(const redisAsyncContext *ac,
     int status);
 static void ngx_http_spaces_redis_on_disconnect(const redisAsyncContext *ac,
@@ -28,7 +35,8 @@ static void ngx_http_spaces_redis_up(ngx_http_spaces_redis_link_t *link);
 static void ngx_http_spaces_redis_drop(ngx_http_spaces_redis_link_t *link);
 static void ngx_http_spaces_redis_retry(ngx_http_spaces_redis_link_t *link);
 static void ngx_http_spaces_redis_pause_handler(ngx_event_t *ev);
-static void ngx_http_spaces_redis_connect_timeout(ngx_event_t *ev);
+static void ngx_http_spaces_redis_timeout_handler(ngx_event_t *ev);
+static void ngx_http_spaces_redis_beat_handler(ngx_event_t *ev);
 static void ngx_http_spaces_redis_read_handler(ngx_event_t *ev);
 static void ngx_http_spaces_redis_write_handler(ngx_event_t *ev);
 static void ngx_http_spaces_redis_add_read(void *data);
@@ -56,10 +64,15 @@ ngx_http_spaces_redis_link_init(ngx_http_spaces_redis_link_t *link,
     link->pause.log = ngx_cycle->log;
     link->pause.cancelable = 1;
 
-    link->timeout.handler = ngx_http_spaces_redis_connect_timeout;
+    link->timeout.handler = ngx_http_spaces_redis_timeout_handler;
     link->timeout.data = link;
     link->timeout.log = ngx_cycle->log;
     link->timeout.cancelable = 1;
+
+    link->beat.handler = ngx_http_spaces_redis_beat_handler;
+    link->beat.data = link;
+    link->beat.log = ngx_cycle->log;
+    link->beat.cancelable = 1;
 }
 
 
@@ -182,9 +195,7 @@ ngx_http_spaces_redis_greet(ngx_http_spaces_redis_link_t *link)
     }
 
     if (rc == REDIS_OK && link->change) {
-        rc = redisAsyncCommand(ac, ngx_http_spaces_redis_on_message, link,
-                               "SUBSCRIBE %bchanged",
-                               conf->prefix.data, conf->prefix.len);
+        rc = ngx_http_spaces_redis_subscribe(link);
 
     } else if (rc == REDIS_OK) {
         rc = redisAsyncCommand(ac, ngx_http_spaces_redis_on_greet, link,
@@ -192,6 +203,21 @@ ngx_http_spaces_redis_greet(ngx_http_spaces_redis_link_t *link)
     }
 
     return rc == REDIS_OK ? NGX_OK : NGX_ERROR;
+}
+
+
+/* once more does no harm, and is answered as the first time */
+
+static int
+ngx_http_spaces_redis_subscribe(ngx_http_spaces_redis_link_t *link)
+{
+    ngx_http_spaces_redis_conf_t  *conf;
+
+    conf = &link->smcf->redis_conf;
+
+    return redisAsyncCommand(link->ac, ngx_http_spaces_redis_on_message, link,
+                             "SUBSCRIBE %bchanged",
+                             conf->prefix.data, conf->prefix.len);
 }
 
 
@@ -245,6 +271,11 @@ ngx_http_spaces_redis_on_greet(redisAsyncContext *ac, void *r, void *data)
         return;
     }
 
+    if (reply->type != REDIS_REPLY_STATUS) {
+        ngx_http_spaces_redis_link_lost(link, "it does not answer as Redis");
+        return;
+    }
+
     if (ngx_strcmp(reply->str, "PONG") == 0 && !link->connected) {
         level = link->complained ? NGX_LOG_NOTICE : NGX_LOG_INFO;
 
@@ -283,6 +314,21 @@ ngx_http_spaces_redis_on_message(redisAsyncContext *ac, void *r, void *data)
 
     if (!link->connected) {
         ngx_http_spaces_redis_up(link);
+    }
+
+    if (reply->element[2]->type == REDIS_REPLY_INTEGER) {
+
+        /* it is subscribed, or still is */
+
+        if (link->timeout.timer_set) {
+            ngx_del_timer(&link->timeout);
+        }
+
+        if (!link->beat.timer_set) {
+            ngx_add_timer(&link->beat, NGX_HTTP_SPACES_REDIS_BEAT);
+        }
+
+        return;
     }
 
     if (reply->element[2]->type != REDIS_REPLY_STRING) {
@@ -361,6 +407,10 @@ ngx_http_spaces_redis_drop(ngx_http_spaces_redis_link_t *link)
         ngx_del_timer(&link->timeout);
     }
 
+    if (link->beat.timer_set) {
+        ngx_del_timer(&link->beat);
+    }
+
     if (link->pause.timer_set) {
         ngx_del_timer(&link->pause);
     }
@@ -417,9 +467,27 @@ ngx_http_spaces_redis_pause_handler(ngx_event_t *ev)
 
 
 static void
-ngx_http_spaces_redis_connect_timeout(ngx_event_t *ev)
+ngx_http_spaces_redis_timeout_handler(ngx_event_t *ev)
 {
-    ngx_http_spaces_redis_link_lost(ev->data, "no connection in time");
+    ngx_http_spaces_redis_link_t  *link = ev->data;
+
+    ngx_http_spaces_redis_link_lost(link, link->connected
+                                          ? "no answer in time"
+                                          : "no connection in time");
+}
+
+
+static void
+ngx_http_spaces_redis_beat_handler(ngx_event_t *ev)
+{
+    ngx_http_spaces_redis_link_t  *link = ev->data;
+
+    if (ngx_http_spaces_redis_subscribe(link) != REDIS_OK) {
+        ngx_http_spaces_redis_link_lost(link, "no memory");
+        return;
+    }
+
+    ngx_add_timer(&link->timeout, link->smcf->redis_conf.timeout);
 }
 
 

@@ -33,7 +33,9 @@ typedef struct {
     redisAsyncContext               *attached;     /* to the connection */
     ngx_connection_t                *connection;   /* around hiredis's fd */
     ngx_event_t                      pause;
-    ngx_event_t                      timeout;      /* of connecting */
+    ngx_event_t                      timeout;      /* of connecting, and of
+                                                      a subscription's beat */
+    ngx_event_t                      beat;
     ngx_msec_t                       wait;
     ngx_msec_t                       attempted;    /* to connect, when */
     ngx_uint_t                       generation;   /* 0 before there was any */

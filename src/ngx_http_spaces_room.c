@@ -756,7 +756,9 @@ ngx_http_spaces_owned_is_drained(ngx_http_spaces_owned_t *owned, int64_t now)
 static ngx_uint_t
 ngx_http_spaces_owned_hand_over(ngx_http_spaces_owned_t *owned)
 {
+    ngx_atomic_uint_t        claimant;
     ngx_http_spaces_room_t  *room;
+    ngx_http_spaces_zone_t  *zone;
 
     room = owned->room;
     room->leaving = 1;
@@ -769,11 +771,24 @@ ngx_http_spaces_owned_hand_over(ngx_http_spaces_owned_t *owned)
         return 0;
     }
 
-    ngx_memory_barrier();
+    /* it may take its claim back, if it is told to leave as well */
 
-    /* the packets of the page at hand are still in the ring */
+    zone = owned->smcf->zone;
 
-    room->owner = room->claimant;
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    claimant = room->claimant;
+
+    if (claimant) {
+        /* the packets of the page at hand are still in the ring */
+        room->owner = claimant;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    if (claimant == 0) {
+        return 0;
+    }
 
     ngx_http_spaces_owned_free(owned);
 

@@ -11,6 +11,7 @@ use lib "$FindBin::Bin/lib";
 
 use IO::Socket::UNIX;
 use Mojo::Date;
+use List::Util qw(uniq);
 use Mojo::JSON qw(true);
 use Test::More;
 use Test::Spaces;
@@ -86,8 +87,9 @@ subtest 'Redis is out of memory' => sub {
     until_is($s, $deleted, recording => 'deleted', 'Redis hears of it later');
     until_is($s, $expired, recording => 'expired', 'of all of it');
     until_is($s, $live, state => 'ended', 'and of the end');
+    # what Redis took, but was too late to say so, it is told once more
     ok(until_ok(sub {
-        2 == grep { /^(?:delete|expire) / } audit($s);
+        2 == uniq(grep { /^(?:delete|expire) / } audit($s));
     }), 'so does the audit') or diag(join "\n", audit($s));
     $s->create(title => 'x');
     $s->stop;

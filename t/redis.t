@@ -9,6 +9,8 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Digest::SHA qw(sha256_hex);
+use IO::Select;
+use IO::Socket::INET;
 use IO::Socket::UNIX;
 use Mojo::JSON qw(true);
 use Test::More;
@@ -315,6 +317,110 @@ subtest 'what was changed while nobody listened' => sub {
     $s->stop;
 };
 
+# something between this server and Redis, at a port: what is connected may be
+# frozen, as by a firewall that forgets it, and what comes then goes through
+
+sub between {
+    my ($s, $port) = @_;
+    my $listen = IO::Socket::INET->new(Listen => 16, ReuseAddr => 1,
+                                       LocalAddr => "127.0.0.1:$port") or die;
+    my $pid = fork // die "fork: $!";
+    if ($pid == 0) {
+        my (%other, $frozen);
+        local $SIG{USR1} = sub { $frozen = 1 };
+        while (1) {
+            my @ready = IO::Select->new($listen, map { $_->[0] } values %other)
+                ->can_read;
+            if ($frozen) {
+                # they stay open: nobody is told
+                push our @forgotten, map { $_->[0] } values %other;
+                (%other, $frozen) = ();
+                next;
+            }
+            for my $socket (@ready) {
+                if ($socket == $listen) {
+                    my $from = $listen->accept or next;
+                    my $to = IO::Socket::UNIX->new(
+                        Peer => "$s->{dir}/redis.sock") or next;
+                    $other{ fileno $from } = [$from, $to];
+                    $other{ fileno $to } = [$to, $from];
+                    next;
+                }
+                my ($in, $out) = @{ $other{ fileno $socket } // next };
+                my $n = sysread $in, my $data, 65536;
+                next if $n && syswrite $out, $data;
+                delete @other{ fileno $in, fileno $out };
+                $_->close for $in, $out;
+            }
+        }
+    }
+    push @{ $s->{children} }, $pid;
+    return $pid;
+}
+
+subtest 'a subscription that dies without a word' => sub {
+    my $port = Test::Spaces::free_port();
+    my $s = Test::Spaces->new(workers => 1, http => {
+        spaces_redis => "127.0.0.1:$port timeout=1s",
+    });
+    $s->start_redis;
+    my $between = between($s, $port);
+    $s->start_nginx;
+    my $loop = Test::Spaces::Loop->new($s);
+    my $space = $s->create(visibility => 'unlisted');
+    my $host = $loop->speak($space, [steady(590)], repeat => 1, how => 'opus');
+    my $share = $s->http('POST', "/spaces/$space->{id}/shares",
+                         $s->bearer($space->{token}), json => {})->json;
+    ok($loop->until(sub {
+        ($s->space($space->{id}, $space->{token}) // {})->{state} eq 'live';
+    }), 'live');
+    my $l = $loop->listen($space, token => $share->{token});
+    ok($loop->until(sub { length $l->{body} }), 'somebody listens by a link');
+
+    kill 'USR1', $between;
+    # each connection that is alive subscribes, and the first one still seems to
+    ok($loop->until(sub {
+        $s->redis('PUBSUB', 'NUMSUB', 'spaces:changed')->[1] == 2;
+    }, 60), 'it is noticed, though no command is sent');
+    ok(!$l->{gone}, 'who listens is left alone');
+
+    # as another node revokes
+    $s->redis('DEL', 'spaces:token:' . sha256_hex($share->{token}));
+    $s->redis('PUBLISH', 'spaces:changed', $space->{id});
+    ok($loop->until(sub { $l->{gone} }), 'and cut when the link is revoked');
+    undef $loop;
+    $s->stop;
+};
+
+subtest 'what is no Redis, and answers' => sub {
+    my $port = Test::Spaces::free_port();
+    my $listen = IO::Socket::INET->new(Listen => 16,
+                                       LocalAddr => "127.0.0.1:$port") or die;
+    for my $answer (':1', "*1\r\n:1", '$-1', '*-1') {
+        my $s = Test::Spaces->new(workers => 1, no_redis => 1, http => {
+            spaces_redis => "127.0.0.1:$port timeout=1s",
+        });
+        my $pid = fork // die "fork: $!";
+        if ($pid == 0) {
+            my @kept;
+            while (my $socket = $listen->accept) {
+                sysread $socket, my $data, 4096;
+                syswrite $socket, "$answer\r\n"
+                    if $data =~ /PING/;
+                push @kept, $socket;
+            }
+            exit;
+        }
+        push @{ $s->{children} }, $pid;
+        $s->start_nginx;
+        ok(until_ok(sub {
+            $s->error_log =~ /commands: it does not answer as Redis/;
+        }), "$answer: the log tells");
+        is_503($s->http('GET', '/spaces'), $answer);
+        $s->stop;
+    }
+};
+
 subtest 'a WebSocket that begins to talk without Redis' => sub {
     for my $how (qw(gone silent)) {
         my $s = Test::Spaces->new(workers => 1)->start;
@@ -330,7 +436,7 @@ subtest 'a WebSocket that begins to talk without Redis' => sub {
         else { kill 'STOP', $s->{redis_pid} }
         my ($packet) = steady(1);
         $ws->send_binary($packet);
-        ok($ws->closed, "$how: closed");
+        ok($ws->closed(60), "$how: closed");
         is($ws->{code}, 1012, "$how: with 1012, which is to come back");
         kill 'CONT', $s->{redis_pid} if $how ne 'gone';
         $s->stop;
