@@ -163,6 +163,30 @@ $(BUILD)/fuzz/%: t/fuzz/%.c $(FUZZ_OBJS)
 
 .SECONDARY: $(FUZZ_OBJS)
 
+# t/fuzz/token.c is about a part of src/ that wants some functions of nginx: they
+# are Debian's; what else is in their files is left out by the linker
+
+NGINX_SOURCE = $(BUILD)/nginx-source
+TOKEN_SOURCES = $(patsubst %,src/ngx_http_spaces_%.c,secret mask id)
+TOKEN_NGINX = core/ngx_string.c core/ngx_palloc.c os/unix/ngx_alloc.c \
+              http/ngx_http_parse.c http/ngx_http_core_module.c
+TOKEN_INCS  = $(patsubst %,-isystem $(NGINX_SOURCE)/nginx/src/%,\
+                core event event/modules os/unix http http/modules http/v2) \
+              -isystem $(BUILD)/objs -Isrc -DNGX_DEBUG_PALLOC=1 -D_GNU_SOURCE
+
+$(NGINX_SOURCE)/nginx:
+	@t/lib/nginx-source "$(NGINX_SOURCE)"
+
+$(BUILD)/fuzz/token: t/fuzz/token.c $(TOKEN_SOURCES) $(FUZZ_OBJS) \
+                     | $(NGINX_SOURCE)/nginx $(BUILD)/objs/Makefile
+	@mkdir -p $(BUILD)/fuzz/objs/nginx
+	@cd $(BUILD)/fuzz/objs/nginx && clang-14 -g -O1 -w -ffunction-sections \
+	    -fdata-sections $(TOKEN_INCS) -c \
+	    $(addprefix $(NGINX_SOURCE)/nginx/src/,$(TOKEN_NGINX))
+	@$(FUZZ_CC) $(TOKEN_INCS) -fsanitize=fuzzer -Wl,--gc-sections -o $@ $< \
+	    $(TOKEN_SOURCES) $(FUZZ_OBJS) $(BUILD)/fuzz/objs/nginx/*.o \
+	    -lcmocka -lopus -logg -lm -lcrypto
+
 $(BUILD)/fuzz/objs/%.o: %.c $(HEADERS) $(wildcard t/fuzz/lib/*.h t/unit/lib/*.h)
 	@mkdir -p $(dir $@)
 	@$(FUZZ_CC) -fsanitize=fuzzer-no-link -c -o $@ $<
@@ -176,7 +200,7 @@ TESTS       = $(filter-out t/deb.t,$(sort $(wildcard t/*.t)))
 sanitize: test-packages
 	$(call install-packages,$(SANITIZE_PACKAGES))
 	@$(MAKE) --no-print-directory $(MODULE) unit-test fuzzers
-	@t/sanitize/build "$(SANITIZED)"
+	@t/sanitize/build "$(SANITIZED)" "$(NGINX_SOURCE)"
 	@t/sanitize/run "$(SANITIZED)" $(TEST_JOBS) $(TESTS)
 
 bench: test-packages

@@ -23,6 +23,8 @@ my %reach = (
               'spaces_activity.c' => 65 },
     clip => { 'spaces_clip.c' => 80, 'spaces_ogg_seek.c' => 75 },
     tail => { 'spaces_ogg_tail.c' => 80, 'spaces_ogg_seek.c' => 75 },
+    token => { 'ngx_http_spaces_secret.c' => 75, 'ngx_http_spaces_id.c' => 75,
+               'ngx_http_spaces_mask.c' => 85 },
     wave => { 'spaces_wave.c' => 85 },
     playout => { 'spaces_playout.c' => 80, 'spaces_playout_mix.c' => 90,
                  'spaces_playout_select.c' => 85, 'spaces_mixer.c' => 80,
