@@ -13,6 +13,7 @@ use File::Temp qw(tempdir);
 use POSIX qw(WNOHANG);
 use Test::More;
 use Test::Spaces;
+use Test::Spaces::Readme;
 use Time::HiRes qw(sleep);
 
 my $top = abs_path("$FindBin::Bin/..");
@@ -20,6 +21,14 @@ my $tmp = tempdir('spaces-run-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $tmp;
 
 my @runs;
+
+# what the README says to type, and that there is such a thing
+my @lines = split /\n/, take_block('sh', qr/^make run\b/);
+nothing_left();
+my @commands = map { s/\s*#.*//r } @lines;
+is($commands[0], 'make run', 'the first command');
+my $targets = slurp("$top/Makefile");
+like($targets, qr/^\Q@{[ s{^make }{}r ]}\E:/m, $_) for @commands;
 
 # two at once, beside each other
 for my $n (1, 2) {
@@ -30,10 +39,12 @@ for my $n (1, 2) {
         POSIX::setsid();
         # who runs this in the background has it ignored
         $SIG{INT} = 'DEFAULT';
+        # as Debian has it for who is not root: nginx isn't in it
+        $ENV{PATH} = '/usr/local/bin:/usr/bin:/bin' if $n == 2;
         chdir $top;
         open STDOUT, '>', $run->{out};
         open STDERR, '>&', \*STDOUT;
-        exec 'make', 'run', "PORT=$run->{port}", "RUN_DIR=$run->{dir}";
+        exec split(/ /, $commands[0]), "PORT=$run->{port}", "RUN_DIR=$run->{dir}";
         die;
     }
     push @runs, $run;
