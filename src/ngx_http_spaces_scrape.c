@@ -94,6 +94,8 @@ static void ngx_http_spaces_write_histogram(ngx_http_spaces_scrape_t *s,
     ngx_http_spaces_family_t *f);
 static void ngx_http_spaces_write_sample(ngx_http_spaces_scrape_t *s,
     ngx_http_spaces_family_t *f, const char *value, int64_t n);
+static void ngx_http_spaces_write_bound(ngx_http_spaces_scrape_t *s,
+    int64_t n, int64_t scale);
 static void ngx_http_spaces_write_number(ngx_http_spaces_scrape_t *s,
     int64_t n, int64_t scale);
 
@@ -541,7 +543,7 @@ ngx_http_spaces_write_histogram(ngx_http_spaces_scrape_t *s,
         n += (int64_t) h->buckets[i];
 
         s->p = ngx_slprintf(s->p, s->last, "%s_bucket{le=\"", f->name);
-        ngx_http_spaces_write_number(s, ngx_http_spaces_bounds[i], f->scale);
+        ngx_http_spaces_write_bound(s, ngx_http_spaces_bounds[i], f->scale);
         s->p = ngx_slprintf(s->p, s->last, "\"} %L\n", n);
     }
 
@@ -570,6 +572,27 @@ ngx_http_spaces_write_sample(ngx_http_spaces_scrape_t *s,
 
     ngx_http_spaces_write_number(s, n, f->scale);
     s->p = ngx_slprintf(s->p, s->last, "\n");
+}
+
+
+/* as clients of Prometheus write it, so that an alert can select it: 0.1 */
+
+static void
+ngx_http_spaces_write_bound(ngx_http_spaces_scrape_t *s, int64_t n,
+    int64_t scale)
+{
+    ngx_http_spaces_write_number(s, n, scale);
+
+    if (scale > 1) {
+
+        while (s->p[-1] == '0') {
+            s->p--;
+        }
+
+        if (s->p[-1] == '.') {
+            s->p--;
+        }
+    }
 }
 
 

@@ -16,6 +16,9 @@ use Test::More;
 use Test::Spaces;
 use Test::Spaces::Audio qw(babble);
 use Test::Spaces::Loop;
+use Test::Spaces::Ogg qw(build silence_of);
+use Test::Spaces::Readme;
+use YAML::XS qw(Load);
 
 my $top = abs_path("$FindBin::Bin/..");
 my @packets = babble(401, seconds => 10);
@@ -141,7 +144,7 @@ subtest 'the answer' => sub {
 
 subtest 'the README' => sub {
     my $m = scrape();
-    my $readme = slurp("$top/README.md");
+    my $readme = readme();
     my ($section) = $readme =~ /^## Metrics\n(.*?)^## /ms;
 
     my %said = map { /^\| `(spaces_\w+)(?:\{(\w+)\})?` \| (\w+) \|/
@@ -156,13 +159,32 @@ subtest 'the README' => sub {
         for grep { !%{ $m->{$_}{samples} } } keys %is;
     is_deeply(\%said, \%is, 'every metric, its type and label');
 
-    my ($rules) = $section =~ /```yaml\n(.*?)```/s;
-    my @alerts = $rules =~ /- alert: \w+/g;
+    my $rules = Load(take_block('yaml', qr/alert:/));
+    my @alerts = map { @{ $_->{rules} } } @{ $rules->{groups} };
     cmp_ok(scalar @alerts, '>=', 3, 'alerts');
-    for my $used ($rules =~ /\b(spaces_\w+)\b(?= [<\/]|\{|\[)/g) {
-        (my $family = $used) =~ s/_(?:bucket|count|sum)$// if !$m->{$used};
-        ok($m->{ $family // $used }, "$used is there");
+
+    # [{ label => value }] of each sample, by its name
+    my %samples;
+    for (split /\n/, $loop->http('GET', '/metrics', {})->body) {
+        my ($name, $labels) = /^(spaces_\w+)(?:\{(.*)\})? / or next;
+        push @{ $samples{$name} }, { ($labels // '') =~ /(\w+)="([^"]*)"/g };
     }
+    for my $alert (@alerts) {
+        my @used = $alert->{expr} =~ /\b(spaces_\w+)(?:\{(.*?)\})?/g;
+        cmp_ok(scalar @used, '>=', 2, "$alert->{alert} looks at something");
+        while (my ($name, $selector) = splice @used, 0, 2) {
+            my %wanted = ($selector // '') =~ /(\w+)="([^"]*)"/g;
+            is(join(',', map { "$_=\"$wanted{$_}\"" } sort keys %wanted),
+               $selector // '', "$name: labels that are equal to something");
+            ok((grep {
+                my $sample = $_;
+                !grep { ($sample->{$_} // '') ne $wanted{$_} } keys %wanted;
+            } @{ $samples{$name} }), "$alert->{alert}: there is a $name\{"
+                                     . ($selector // '') . '}');
+        }
+    }
+    nothing_left();
+
     my @types = keys %{ $m->{spaces_errors_total}{samples} };
     my %slugs = map { $_ => 1 } $readme =~ /`urn:spaces:([\w-]+)`/g;
     is_deeply([sort @types], [sort map { "{type=\"$_\"}" } keys %slugs],
@@ -205,6 +227,47 @@ subtest 'errors and requests' => sub {
     my $after = scrape();
     is(value($after, $_) - value($before, $_), $more{$_}, "$_ by $more{$_}")
         for sort keys %more;
+};
+
+# what the README says that a live Space takes, to the hundredth of a MB
+
+subtest 'the zone' => sub {
+    my ($row) = readme() =~ /^\| `spaces_zone` \| (a live Space: .*?)\. /m;
+    my %said = reverse $row =~ /([\d.]+) MB with (?:`spaces_max_speakers )?(\d+)/g;
+    is_deeply([sort { $a <=> $b } keys %said], [2, 4, 13, 32],
+              'by how many may speak');
+    my ($each, $of, $less)
+        = readme() =~ /at least\. (\d+) KB each with (\d+) speakers, (\d+) KB/;
+    is(sprintf('%.2f', $each / 1000), $said{$of}, 'and so the directive');
+    is(sprintf('%.0f', ($said{32} - $said{2}) * 1000 / 30), $less,
+       'less for each speaker');
+
+    for my $speakers (sort { $a <=> $b } keys %said) {
+        my $one = Test::Spaces->new(workers => 1, @server,
+            http => { spaces_max_speakers => $speakers })->start;
+        my $free = sub {
+            return value(parse($one->http('GET', '/metrics')->body),
+                         'spaces_zone_free_bytes');
+        };
+        my @free = $free->();
+        my @hosts;
+        for (1, 2) {
+            my $space = $one->create(record => true);
+            my $host = $one->begin_ingest($space);
+            Test::Spaces::chunk($host, build(packets => [silence_of(100)],
+                                             no_eos => 1));
+            ok(until_ok(sub {
+                $one->space($space->{id})->{state} eq 'live'
+            }), 'live');
+            push @hosts, [$host, $space];
+            push @free, $free->();
+        }
+        # the first one has made what there is one of for all
+        is(sprintf('%.2f', ($free[1] - $free[2]) / 1e6), $said{$speakers},
+           "a live Space of $speakers") or diag("@free");
+        $one->end_space($_->[1]) for @hosts;
+        $one->stop;
+    }
 };
 
 subtest 'the life of a recording' => sub {
