@@ -20,9 +20,12 @@ use Test::Spaces;
 use Test::Spaces::Audio qw(heard tone_power);
 use Test::Spaces::Example qw(keep_promises);
 use Test::Spaces::Ogg qw(build packets silence_of);
+use Test::Spaces::Readme qw(readme);
 use Test::Spaces::Recordings qw(delete_it);
 use Test::Spaces::WebSocket;
 use Time::HiRes qw(sleep time);
+
+my %number = (one => 1, five => 5, six => 6, seven => 7, eight => 8);
 
 keep_promises(
     icecast => { does => \&icecast, answers => qr/^GET .*: 404$/ },
@@ -159,8 +162,16 @@ sub edge {
     my $dir = $s->{dir};
     my ($keeps) = $s->text =~ /proxy_cache_valid 206 (\d+)s;/;
     my ($words) = $s->text =~ /for (\w+) SECONDS/;
-    is($words, 'FIVE', 'what is stated');
-    is($keeps, 5, 'is what is so');
+    is($number{ lc $words }, $keeps, 'what is stated is what is so');
+
+    # what is promised, in two places
+    my $gone_within = $number{ lc(($s->text =~ /than (\w+) SECONDS after/)[0]) };
+    my ($said, $revoked_within) = readme()
+        =~ /gone from it within (\w+) seconds, a revoked link within (\w+) \|/;
+    is($number{$said}, $gone_within, 'the README says the same');
+    is($number{$revoked_within}, 1, 'and of a link');
+    like($s->text, qr/a link is revoked everywhere within a second/,
+         'the same, too');
 
     my $get = sub {
         my ($path, $headers, $method) = @_;
@@ -334,7 +345,10 @@ sub edge {
         $late = $began - $revoked if $code == 200;
         return $code == 404;
     }), 'it opens nothing');
-    cmp_ok($late, '<=', 2, 'in time');
+
+    # the half is for a machine that runs other tests as well: each worker hears
+    # of it at once, but may have to wait for its turn to listen
+    cmp_ok($late, '<=', $number{$revoked_within} + 0.5, 'in time');
     ok(until_ok(sub {
         slurp("$dir/logs/access.log") =~ m{"GET /s/\*+/audio HTTP/1.1" 200 }
     }), 'the origin has stopped sending');
@@ -366,8 +380,10 @@ sub edge {
         return keys %gone == @kept;
     }, 60), 'gone');
 
-    # and a second, in which every worker learns of it
-    cmp_ok($late{"@$_"} // 0, '<=', $keeps + 1 + 1, "in time: $_->[1]")
+    # a second more than they are kept, for nginx counts whole ones, and another
+    # in which every worker learns of it
+    is($gone_within, $keeps + 1 + 1, 'what is promised');
+    cmp_ok($late{"@$_"} // 0, '<=', $gone_within, "in time: $_->[1]")
         for @kept;
     ok((grep { $_ > 0 } values %late), 'some was heard until then');
 
