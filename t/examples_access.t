@@ -16,7 +16,7 @@ use Mojo::UserAgent;
 use Test::More;
 use Test::Spaces;
 use Test::Spaces::Audio qw(heard tone_power);
-use Test::Spaces::Example qw(keep_promises);
+use Test::Spaces::Example qw(is_limited keep_promises);
 use Test::Spaces::Ogg qw(build packets silence_of);
 use Test::Spaces::WebSocket;
 
@@ -242,8 +242,10 @@ sub login {
 
     # guessing
 
-    ok(until_ok(sub { log_in($s, 'ana', 'guess')->code == 429 }),
+    my $res;
+    ok(until_ok(sub { ($res = log_in($s, 'ana', 'guess'))->code == 429 }),
        'some tries, and then none');
+    is_limited($res, 'and told in the words of all');
     is($s->http('GET', '/')->code, 200, 'the page is there all the same');
 
     my $log = slurp("$s->{dir}/logs/access.log") . $s->error_log
@@ -353,14 +355,19 @@ sub basic {
 
     # guessing: more tries than the burst
 
-    my %codes;
+    my (%codes, $slowed);
     my $ua = Mojo::UserAgent->new(max_connections => 20);
     Mojo::Promise->all(map {
         $ua->get_p($s->url('/spaces'), knows('ana', $_))
-           ->then(sub { $codes{ $_[0]->res->code }++ });
+           ->then(sub {
+               my $res = $_[0]->res;
+               $codes{ $res->code }++;
+               $slowed = $res if $res->code == 429;
+           });
     } 1 .. 200)->wait;
     is(join(' ', sort keys %codes), '401 429', 'who guesses is slowed')
         or diag(explain(\%codes));
+    is_limited($slowed, 'and told in the words of all') if $slowed;
     is($s->http('GET', '/spaces')->code, 200, 'who has none is not');
 }
 

@@ -10,15 +10,17 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use File::Find qw(find);
+use IO::Select;
 use IO::Socket::INET;
 use MIME::Base64 qw(encode_base64);
 use Mojo::JSON qw(decode_json true);
+use Mojo::Message::Response;
 use Mojo::Promise;
 use Mojo::UserAgent;
 use Test::More;
 use Test::Spaces;
 use Test::Spaces::Audio qw(heard tone_power);
-use Test::Spaces::Example qw(keep_promises);
+use Test::Spaces::Example qw(is_limited keep_promises);
 use Test::Spaces::Ogg qw(build packets silence_of);
 use Test::Spaces::Readme qw(readme);
 use Test::Spaces::Recordings qw(delete_it);
@@ -484,13 +486,9 @@ sub limits {
         cmp_ok($codes{$right} // 0, '>=', 10, 'not before');
         is(join(' ', sort keys %codes), join(' ', sort $right, 429),
            'nor otherwise') or diag(explain(\%codes));
-        is(header_of($last, 'Content-Type'), 'application/problem+json',
-           'as a problem');
-        like(header_of($last, 'Retry-After'), qr/^\d+$/, 'with when');
-        is(header_of($last, 'Connection'), 'close', 'and closed');
         if ($request !~ /^HEAD/) {
-            my $json = decode_json($last =~ s/.*?\r\n\r\n//sr);
-            is("$json->{type} $json->{status}", 'about:blank 429', 'in JSON');
+            is_limited(Mojo::Message::Response->new->parse($last),
+                       'as a problem, with when, and closed');
         }
         is(status(from($s, $bystander, $request =~ s/#/0/r)), $right,
            'a bystander is not');
@@ -516,6 +514,39 @@ sub limits {
     ok(until_ok(sub { status(from($s, $noisy, $join)) eq '200' }, 60),
        'and they, when the others are gone');
 
+    # so with who replays, fifty at a time ...
+
+    my $limited = sub {
+        my ($method, $what) = @_;
+        return slurp("$s->{dir}/logs/access.log")
+               =~ m{"$method \S+/$what .* 429 .* limit=PASSED/REJECTED};
+    };
+    my $long = recorded_as($s, '');
+    my ($file) = glob "$s->{dir}/spaces/recordings/*/$long->{id}.opus";
+    truncate $file, 60_000_000 or die "truncate: $!";
+    my $replay = "GET /spaces/$long->{id}/replay HTTP/1.1\nHost: localhost\n\n";
+    @stay = map { ask_from($s, $noisy, $replay) } 1 .. 50;
+    is(scalar(grep { (<$_> // '') =~ / 200 / } @stay), 50,
+       'fifty replay from one address');
+    is(status(from($s, $noisy, $replay)), 429, 'and no more');
+    ok(until_ok(sub { $limited->('GET', 'replay') }), 'as the log says');
+    is(status(from($s, $bystander, $replay =~ s/^GET/HEAD/r
+                                   =~ s/1\.1/1.0/r)), 200, 'a bystander does');
+    close $_ for splice @stay;
+
+    # ... and with who talks, ten
+
+    my @talk = map {
+        my $token = $s->invite($space, "guest $_")->{token};
+        ask_from($s, $noisy, "PUT $path/ingest HTTP/1.1\nHost: localhost\n"
+            . "Authorization: Bearer $token\nContent-Length: 10000\n\n");
+    } 1 .. 11;
+    ok(until_ok(sub { $limited->('PUT', 'ingest') }),
+       'eleven talk from one address, and one of them does not');
+    my $ready = IO::Select->new(@talk);
+    is(scalar(() = $ready->can_read(0.5)), 1, 'which is told, and no other');
+    close $_ for @talk;
+
     # the host has noticed nothing
 
     Test::Spaces::chunk($host, build(packets => [silence_of(25)]));
@@ -533,6 +564,19 @@ sub limits {
     ok($refused, 'a source is refused') or return;
     unlike(Test::Spaces::read_all($refused), qr/^HTTP\/1/m,
            'and its audio not answered');
+
+    # whom the operator knows nobody counts
+
+    my $conf = slurp("$s->{dir}/nginx.conf");
+    $conf =~ s/# 192\.0\.2\.0\/24 ours;/$noisy\/32 ours;/ or die 'no geo';
+    spurt("$s->{dir}/nginx.conf", $conf);
+    my %old = map { $_ => 1 } $s->worker_pids;
+    $s->signal('HUP');
+    ok(until_ok(sub { !grep { $old{$_} } $s->worker_pids }, 60), 'a reload');
+    my $guess = "GET /s/guess0/audio HTTP/1.0\n\n";
+    my %codes;
+    $codes{ status(from($s, $noisy, $guess)) }++ for 1 .. 60;
+    is_deeply(\%codes, { 404 => 60 }, 'one of theirs is not limited');
 
     my $log = slurp("$s->{dir}/logs/access.log");
     like($log, qr{ 429 .* limit=REJECTED/}, 'the log tells');

@@ -134,6 +134,10 @@ subtest 'problems' => sub {
         map { $_->{allOf}[1]{properties} }
         map { $document->{components}{schemas}{$_} }
         grep { /.Problem\z/ } keys %{ $document->{components}{schemas} };
+    # the limits of the examples have one besides, in their configuration
+    is_deeply(delete $schemas{'urn:spaces:too-many-requests'},
+              [429, 'urn:spaces:too-many-requests', 'Too many requests'],
+              'that of the limits is documented');
     is_deeply(\%schemas, \%problems,
               'every one is documented, with its status and title');
 

@@ -34,6 +34,8 @@ same([$variables =~ /`\$(spaces_\w+)`/g],
 
 my %problems = reverse $answer =~ /\{ (\d{3}), "(urn:spaces:[\w-]+)"/g;
 my %said = reverse $readme =~ /^\| (\d{3}) \| `(urn:spaces:[\w-]+)`/mg;
+# what the module doesn't answer, but nginx in the same words
+is(delete $said{'urn:spaces:too-many-requests'}, 429, 'that of the limits');
 is_deeply(\%said, \%problems, 'every error, with its status');
 
 my $s = Test::Spaces->new(no_redis => 1);

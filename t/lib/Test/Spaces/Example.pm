@@ -13,10 +13,11 @@ use Cwd qw(abs_path);
 use Exporter 'import';
 use File::Basename qw(dirname);
 use Test::More;
+use Test::Spaces::Contract qw(document schema_of);
 
 use parent 'Test::Spaces';
 
-our @EXPORT_OK = qw(examples keep_promises);
+our @EXPORT_OK = qw(examples is_limited keep_promises);
 
 my $top = abs_path(dirname(__FILE__) . '/../../../..');
 
@@ -43,6 +44,19 @@ sub keep_promises {
             $s->stop;
         };
     }
+}
+
+# what nginx itself has refused, in the module's words
+sub is_limited {
+    my ($res, $name) = @_;
+    my $headers = $res->headers;
+    my $is = $res->json // {};
+    my $schema = document()->{components}{schemas}{TooManyRequestsProblem};
+    my @wrong = map { "$_" } schema_of($schema)->validate($is);
+    is(join('; ', $res->code, $headers->content_type,
+            $headers->header('Retry-After'), $headers->cache_control,
+            $headers->connection // '', @wrong),
+       '429; application/problem+json; 5; private, no-store; close', $name);
 }
 
 sub file { return "$top/conf/examples/$_[1]" }
