@@ -90,6 +90,10 @@ sub location_paths {
 my %api = api_routes();
 my %located = location_paths();
 
+is($document->{info}{version},
+   (slurp("$top/debian/changelog") =~ /^\S+ \(([^)]+)\)/)[0],
+   'the version is that of the package');
+
 subtest 'paths' => sub {
     cmp_ok(scalar keys %api, '>=', 11, 'the API has its paths');
     is_deeply([sort keys %{ $document->{paths} }],
@@ -215,6 +219,26 @@ subtest 'examples' => sub {
         }
     }
     cmp_ok($n, '>', 100, 'all of them');
+};
+
+# In a stream of events each is as it says
+
+subtest 'events' => sub {
+    my $n = 0;
+    for (operations()) {
+        my ($method, $path, $operation) = @$_;
+        my $stream = resolved($operation->{responses}{200} // {})
+            ->{content}{'text/event-stream'} or next;
+        for my $event (split /\n\n/, $stream->{example}) {
+            my ($name, $data) = $event =~ /\Aevent: (\w+)\ndata: (\{.*\})\n?\z/;
+            ok($name, "$path: an event, and its data") or diag($event);
+            my $is = eval { decode_json($data // '') } // {};
+            is(join('; ', event_complaints({ %$is, event => $name // '' })),
+               '', 'which is as it says');
+            $n++;
+        }
+    }
+    cmp_ok($n, '>=', 3, 'all of them');
 };
 
 # The example serves it, and answers no method that is not there
