@@ -409,6 +409,8 @@ if ($wrong eq 'client') {
     $ws->feed(pack 'C C a*', 0x81, 21, '{"event":"listeners"}');
 }
 
+unlink "$s->{dir}/logs/contract.log" if $wrong eq 'no log';
+
 ok(1, 'a test');
 $s->stop;
 done_testing;
@@ -417,6 +419,7 @@ END
 subtest 'it fails its test' => sub {
     my %told = (
         'nothing' => undef,
+        'no log' => qr/no \S+contract\.log: put log_lines\(\)/,
         'client' => qr/GET \/spaces\/$id: 418: as html\/openapi\.yaml has it/,
         'socket' => qr/GET \/spaces\/$id: 418, by nginx: as html/,
         'body' => qr/GET \/spaces\/$id\/shares: 200: as html/,

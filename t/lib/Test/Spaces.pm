@@ -195,6 +195,9 @@ sub contract_log {
     return Test::Spaces::Contract::log_lines("$self->{dir}/logs/contract.log");
 }
 
+# why there is none of that log, where it is not
+sub no_contract { return undef }
+
 # "h2 => 1", "tls => 1", "small => 1": ports besides, on which it speaks HTTP/2
 # without TLS, TLS, and with little room for what a client doesn't read
 sub listen_more {
@@ -266,6 +269,7 @@ sub start_nginx {
     }
 
     $self->{nginx_pid} = $pid;
+    $self->{has_run} = 1;
 
     until_ok(sub {
         die 'nginx did not start: ' . slurp("$dir/logs/stderr.log")
@@ -397,8 +401,9 @@ sub check_log {
        'no alert and no crash in the log');
     my ($report) = $self->error_log =~ /(Sanitizer: .{0,3000})/s;
     Test::More::diag($report) if @bad && $report;
+    my $why_none = $self->{has_run} ? $self->no_contract : 'it never ran';
     Test::Spaces::Contract::hold_log("$self->{dir}/logs/contract.log",
-                                     $self->{own_answers});
+                                     $self->{own_answers}, $why_none);
 }
 
 sub DESTROY {

@@ -330,12 +330,17 @@ sub kind_of {
 
 # what nginx has answered, but for the bodies, and for the answers that its
 # configuration makes by itself: "METHOD target: status"; how many answers that
-# were
+# were.  Without a log nothing was held against anything, so there has to be a
+# reason for that.
 
 sub hold_log {
-    my ($log, $own) = @_;
-    open my $lines, '<:raw', $log or return 0;
+    my ($log, $own, $why_none) = @_;
     my $n = 0;
+    open my $lines, '<:raw', $log or do {
+        Test::More::fail("no $log: put log_lines() into the configuration")
+            if !$why_none;
+        return 0;
+    };
 
     while (my $line = <$lines>) {
         # Bytes of an address need not be UTF-8; a worker that was killed has
