@@ -16,6 +16,7 @@ use Mojo::JSON qw(true);
 use Test::More;
 use Test::Spaces;
 use Test::Spaces::Ogg qw(build silence_of);
+use Test::Spaces::Readme;
 
 my $top = abs_path("$FindBin::Bin/..");
 my $name = 'libnginx-mod-http-spaces';
@@ -45,8 +46,11 @@ my ($deb) = glob "$top/build/deb/${name}_${version}_*.deb";
 ok($deb, "the version is that of the changelog: $version")
     or BAIL_OUT('no package');
 
-my $readme = slurp("$top/README.md");
-my ($install) = $readme =~ /apt-get install (\S+\.deb)/;
+my $readme = readme();
+my ($make, $install) = take_block('sh', qr/\.deb\b/)
+    =~ /^(make \w+).*\n.*apt-get install (\S+\.deb)/;
+is($make, 'make deb', 'how the README makes it');
+nothing_left();
 is_deeply([glob "$top/$install"], ["$top/./build/deb/" . $deb =~ s/.*\///r],
           'what the README installs');
 
@@ -133,7 +137,7 @@ sub conf {
     my ($include) = @_;
     return "$include\npid $dir/nginx.pid;\nerror_log $dir/logs/error.log info;"
            . "\nworker_processes 2;\nevents {}\nhttp {\n"
-           . "access_log $dir/logs/access.log;\n"
+           . "access_log $dir/logs/access.log;\n" . $s->contract_log
            . join('', map { "${_}_temp_path $dir/temp/$_;\n" }
                       qw(client_body proxy fastcgi uwsgi scgi))
            . "${http}}\n";

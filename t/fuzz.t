@@ -12,6 +12,7 @@ use lib "$FindBin::Bin/lib";
 use File::Temp qw(tempdir);
 use Test::More;
 use Test::Spaces::Fuzz qw(targets seeds command in_parallel covered);
+use Test::Spaces::Readme;
 
 # lines that the seeds of a target reach, in percent at least
 my %reach = (
@@ -33,6 +34,20 @@ my %reach = (
 );
 
 is("@{[ targets() ]}", "@{[ sort keys %reach ]}", 'all targets');
+
+# what the README says to type, as far as make tells what it would do
+
+my %is_target = map { ($_ => 1) } targets(), 'server';
+for my $line (split /\n/, take_block('sh', qr/^make fuzz/)) {
+    $line =~ s/\s*#.*//;
+    my $does = `cd $FindBin::Bin/.. && env -u MAKEFLAGS $line -n 2>&1`;
+    my ($seconds, $targets)
+        = $does =~ /^t\/fuzz\/run --seconds (\d+) *(.*)$/m;
+    ok($seconds, $line) or diag($does);
+    is(join(' ', grep { !$is_target{$_} } split ' ', $targets // ''), '',
+       'its targets are some');
+}
+nothing_left();
 
 for my $target (sort keys %reach) {
     my @seeds = seeds($target);

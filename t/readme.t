@@ -11,9 +11,10 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 use Test::Spaces;
+use Test::Spaces::Readme;
 
 my $top = "$FindBin::Bin/..";
-my $readme = slurp("$top/README.md");
+my $readme = readme();
 my $module = slurp("$top/src/ngx_http_spaces_module.c")
              . slurp("$top/src/ngx_http_spaces_variables.c");
 my $answer = slurp("$top/src/ngx_http_spaces_answer.c");
@@ -28,6 +29,24 @@ my ($table) = $readme =~ /^## Directives\n(.*?)^## /ms;
 same([$table =~ /^\| `(spaces_\w+)/mg],
      [$module =~ /\{ ngx_string\("(spaces_\w+)"\),\s+NGX_HTTP/g],
      'every directive');
+
+# each in the contexts where nginx takes it; "same" is as the one before
+
+my %context = (MAIN => 'http', SRV => 'server', LOC => 'location');
+my (%in, $before);
+for ($table =~ /^\| (`spaces_.*)/mg) {
+    my ($name, $contexts) = /^`(spaces_\w+)[^|]*\| ([^|]*?) \|/ or die $_;
+    $before = $contexts =~ s/ \(.*\)//r if $contexts ne 'same';
+    $in{$name} = $before;
+}
+my %takes;
+while ($module =~ /\{ ngx_string\("(spaces_\w+)"\),\s+(NGX_HTTP_[A-Z_|0-9]+)/g) {
+    my ($name, $flags) = ($1, $2);
+    $takes{$name} = join ', ', map { $context{$_} }
+                    $flags =~ /NGX_HTTP_([A-Z]+)_CONF\b/g;
+}
+is_deeply(\%in, \%takes, 'and where it may be');
+
 my ($variables) = $table =~ /^Variables: (.*?)\n\n/ms;
 same([$variables =~ /`\$(spaces_\w+)`/g],
      [$module =~ /\{ ngx_string\("(spaces_\w+)"\), NULL/g], 'every variable');
@@ -42,8 +61,7 @@ my $s = Test::Spaces->new(no_redis => 1);
 my $dir = $s->{dir};
 my $line = $s->module_line;
 
-my ($block) = $readme =~ /```nginx\n(.*?)```/s;
-ok($block, 'the configuration for an existing nginx');
+my $block = take_block('nginx', qr/^load_module/);
 cmp_ok(scalar(() = $block =~ /spaces_/g), '>=', 8, 'has its lines');
 $block =~ s/^load_module.*/$line\npid $dir\/nginx.pid;/m;
 $block =~ s/\/srv\/spaces/$dir\/spaces/;
@@ -55,7 +73,8 @@ is($?, 0, 'nginx takes it') or diag($out);
 
 # the picture of the architecture has every file, and no other
 
-my ($picture) = $readme =~ /^## Architecture\n.*?```\n(.*?)```/ms;
+my $picture = take_block('', qr/src\/media, which knows no nginx/);
+nothing_left();
 my %there = map { s/.*?(?:ngx_http_)?spaces_(\w+)\.c$/$1/r => 1 }
             glob("$top/src/*.c $top/src/media/*.c");
 my ($text) = $readme =~ /^## Architecture\n(.*?)^## /ms;
@@ -66,16 +85,18 @@ my @gone = grep { !$there{$_} }
            $picture =~ /\b([a-z]+_[a-z_]+)\b/g;
 is_deeply(\@gone, [], 'and nothing that is gone');
 
-# every block says by which tests it is run, and they are there; the picture at
-# the top is none
+# every block says by which tests it is run, and they take theirs, and fail on
+# what is left; the picture at the top is none
 
 my $marked = '';
 for my $line (split /\n/, $readme =~ s/\A.*?^## //msr) {
     if ($line =~ /^```(\w*)$/ && $marked ne 'open') {
         my ($language) = $1;
         my @tests = $marked =~ /(t\/\w+\.t)/g;
-        ok(@tests && !(grep { !-e "$top/$_" } @tests),
-           "a block of '$language', tested by '@tests'");
+        ok(@tests && !(grep {
+               my $test = slurp("$top/$_");
+               $test !~ /\btake_block\(/ || $test !~ /^\s*nothing_left\(\);/m
+           } @tests), "a block of '$language', tested by '@tests'");
         $marked = 'open';
     } elsif ($line eq '```') {
         $marked = '';
