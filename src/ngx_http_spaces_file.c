@@ -6,6 +6,8 @@
 
 #include "ngx_http_spaces_file.h"
 
+#include <sys/statvfs.h>
+
 
 static ngx_int_t ngx_http_spaces_overwrite(int fd, u_char *data, size_t len);
 
@@ -55,6 +57,29 @@ ngx_http_spaces_make_folder(char *name)
     *slash = '/';
 
     return (rc == -1 && ngx_errno != NGX_EEXIST) ? NGX_ERROR : NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_spaces_free_disk(char *name, off_t *size)
+{
+    int              rc;
+    char            *slash;
+    struct statvfs   fs;
+
+    slash = strrchr(name, '/');
+
+    *slash = '\0';
+    rc = statvfs(name, &fs);
+    *slash = '/';
+
+    if (rc == -1) {
+        return NGX_ERROR;
+    }
+
+    *size = (off_t) fs.f_bavail * (off_t) fs.f_frsize;
+
+    return NGX_OK;
 }
 
 

@@ -34,6 +34,9 @@ ngx_int_t ngx_http_spaces_move_file(char *from, char *to);
 /* the folder that the file is to be in */
 ngx_int_t ngx_http_spaces_make_folder(char *name);
 
+/* sets "size" to what is free, for this user, where the file is to be */
+ngx_int_t ngx_http_spaces_free_disk(char *name, off_t *size);
+
 /* makes the names in the file's folder last */
 void ngx_http_spaces_sync_folder(char *name);
 

@@ -12,10 +12,11 @@
 
 
 static ngx_int_t ngx_http_spaces_ingest_loaded(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_ingest_begin(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_ingest_role(ngx_http_request_t *r);
 static ngx_str_t ngx_http_spaces_ingest_id(ngx_http_request_t *r);
-static ngx_int_t ngx_http_spaces_ingest_begin(ngx_http_request_t *r,
-    ngx_uint_t websocket, ngx_uint_t protocol);
+static ngx_http_spaces_ingest_t *ngx_http_spaces_ingest_create(
+    ngx_http_request_t *r);
 static void ngx_http_spaces_ingest_cleanup(void *data);
 static void ngx_http_spaces_ingest_leave(ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_read_on(ngx_http_spaces_ingest_t *ingest);
@@ -80,9 +81,9 @@ ngx_http_spaces_ingest_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_spaces_ingest_loaded(ngx_http_request_t *r)
 {
-    ngx_int_t               rc;
-    ngx_uint_t              protocol, websocket;
-    ngx_http_spaces_ctx_t  *ctx;
+    ngx_int_t                  rc;
+    ngx_uint_t                 protocol;
+    ngx_http_spaces_ingest_t  *ingest;
 
     rc = ngx_http_spaces_ingest_admit(r);
 
@@ -91,9 +92,8 @@ ngx_http_spaces_ingest_loaded(ngx_http_request_t *r)
     }
 
     protocol = 0;
-    websocket = ngx_http_spaces_websocket_wanted(r);
 
-    if (websocket) {
+    if (ngx_http_spaces_websocket_wanted(r)) {
         rc = ngx_http_spaces_ingest_handshake(r, &protocol);
 
         if (rc != NGX_DECLINED) {
@@ -101,7 +101,25 @@ ngx_http_spaces_ingest_loaded(ngx_http_request_t *r)
         }
     }
 
+    ingest = ngx_http_spaces_ingest_create(r);
+    if (ingest == NULL) {
+        return NGX_ERROR;
+    }
+
+    ingest->protocol = protocol;
+
+    return ngx_http_spaces_ingest_room(r, ngx_http_spaces_ingest_begin);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_ingest_begin(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_ingest_t  *ingest;
+
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    ingest = ctx->data;
 
     if (ngx_http_spaces_header_cstr(r, "Spaces-Recording",
                                     ngx_http_spaces_is_recorded(ctx)
@@ -111,7 +129,20 @@ ngx_http_spaces_ingest_loaded(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    return ngx_http_spaces_ingest_begin(r, websocket, protocol);
+    if (ngx_http_spaces_websocket_wanted(r)) {
+        ingest->bare = (ingest->protocol == 0);
+        return ngx_http_spaces_ingest_websocket(ingest);
+    }
+
+    /* newer versions of HTTP frame their bodies always */
+
+    if (r->headers_in.content_length_n < 0 && !r->headers_in.chunked
+        && r->http_version < NGX_HTTP_VERSION_20)
+    {
+        return ngx_http_spaces_ingest_raw(r);
+    }
+
+    return ngx_http_spaces_ingest_body(r);
 }
 
 
@@ -266,9 +297,8 @@ ngx_http_spaces_ingest_id(ngx_http_request_t *r)
 }
 
 
-static ngx_int_t
-ngx_http_spaces_ingest_begin(ngx_http_request_t *r, ngx_uint_t websocket,
-    ngx_uint_t protocol)
+static ngx_http_spaces_ingest_t *
+ngx_http_spaces_ingest_create(ngx_http_request_t *r)
 {
     ngx_pool_cleanup_t        *cln;
     ngx_http_spaces_ctx_t     *ctx;
@@ -276,16 +306,16 @@ ngx_http_spaces_ingest_begin(ngx_http_request_t *r, ngx_uint_t websocket,
 
     ingest = ngx_pcalloc(r->pool, sizeof(ngx_http_spaces_ingest_t));
     if (ingest == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
     if (cln == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     if (spaces_demuxer_init(&ingest->demuxer) != 0) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     cln->handler = ngx_http_spaces_ingest_cleanup;
@@ -308,21 +338,7 @@ ngx_http_spaces_ingest_begin(ngx_http_request_t *r, ngx_uint_t websocket,
                                                 : ctx->token->label;
     ingest->entrant.margin = NGX_HTTP_SPACES_MARGIN_HTTP;
 
-    if (websocket) {
-        ingest->protocol = protocol;
-        ingest->bare = (protocol == 0);
-        return ngx_http_spaces_ingest_websocket(ingest);
-    }
-
-    /* newer versions of HTTP frame their bodies always */
-
-    if (r->headers_in.content_length_n < 0 && !r->headers_in.chunked
-        && r->http_version < NGX_HTTP_VERSION_20)
-    {
-        return ngx_http_spaces_ingest_raw(r);
-    }
-
-    return ngx_http_spaces_ingest_body(r);
+    return ingest;
 }
 
 
@@ -737,14 +753,21 @@ ngx_http_spaces_ingest_failed(ngx_http_spaces_ingest_t *ingest)
     }
 
     rc = ingest->no_space
-         ? ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_SPACE,
-                                   "recording needs more free disk than is "
-                                   "left")
+         ? ngx_http_spaces_ingest_no_space(r)
          : ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_STORAGE,
                                    "the operator's log tells why; nothing was "
                                    "recorded");
 
     ngx_http_spaces_ingest_done(ingest, rc);
+}
+
+
+ngx_int_t
+ngx_http_spaces_ingest_no_space(ngx_http_request_t *r)
+{
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_SPACE,
+                                   "recording needs more free disk than is "
+                                   "left");
 }
 
 

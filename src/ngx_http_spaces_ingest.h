@@ -95,6 +95,17 @@ struct ngx_http_spaces_ingest_s {
 /* whether the caller may talk now: NGX_DECLINED, or the answer */
 ngx_int_t ngx_http_spaces_ingest_admit(ngx_http_request_t *r);
 
+/*
+ * Goes on with the step, now or later, if there is room for the Space to begin
+ * and disk for its recording, or it has begun; otherwise it is the answer
+ */
+ngx_int_t ngx_http_spaces_ingest_room(ngx_http_request_t *r,
+    ngx_http_spaces_step_pt step);
+
+/* the answers if there is no room, no disk */
+ngx_int_t ngx_http_spaces_ingest_full(ngx_http_request_t *r);
+ngx_int_t ngx_http_spaces_ingest_no_space(ngx_http_request_t *r);
+
 /* the answer to who is to come back when nginx has restarted */
 ngx_int_t ngx_http_spaces_ingest_later(ngx_http_spaces_ingest_t *ingest);
 

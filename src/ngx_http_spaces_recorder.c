@@ -10,8 +10,6 @@
 #include "spaces_ogg_tail.h"
 #include "spaces_wave.h"
 
-#include <sys/statvfs.h>
-
 
 /*
  * Written this often, and on its way to the disk this often, ms: with the page
@@ -620,27 +618,14 @@ static void
 ngx_http_spaces_recorder_open_task(void *data, ngx_log_t *log)
 {
     int                               flags;
-    struct statvfs                    fs;
+    off_t                             size;
     ngx_http_spaces_recorder_task_t  *t = data;
 
     if (!t->resume) {
 
-        if (statvfs(t->live, &fs) == -1) {
-
-            /* the file isn't there yet, its folder should be */
-
-            char   *slash;
-
-            slash = strrchr(t->live, '/');
-            *slash = '\0';
-
-            if (statvfs(t->live, &fs) == -1) {
-                ngx_http_spaces_recorder_error(t, "statvfs() of live/");
-                *slash = '/';
-                return;
-            }
-
-            *slash = '/';
+        if (ngx_http_spaces_free_disk(t->live, &size) != NGX_OK) {
+            ngx_http_spaces_recorder_error(t, "statvfs() of live/");
+            return;
         }
 
         /* a Redis that is older than the disk has told of an earlier life */
@@ -660,7 +645,7 @@ ngx_http_spaces_recorder_open_task(void *data, ngx_log_t *log)
             return;
         }
 
-        if ((off_t) fs.f_bavail * (off_t) fs.f_frsize < t->min_free) {
+        if (size < t->min_free) {
             t->err = ENOSPC;
             t->failed = "the check of \"spaces_min_free\"";
             return;

@@ -331,11 +331,9 @@ ngx_http_spaces_ingest_joined(ngx_http_spaces_ingest_t *ingest)
 static ngx_int_t
 ngx_http_spaces_ingest_no(ngx_http_spaces_ingest_t *ingest, ngx_int_t rc)
 {
-    ngx_http_request_t     *r;
-    ngx_http_spaces_ctx_t  *ctx;
+    ngx_http_request_t  *r;
 
     r = ingest->request;
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
     switch (rc) {
 
@@ -346,13 +344,7 @@ ngx_http_spaces_ingest_no(ngx_http_spaces_ingest_t *ingest, ngx_int_t rc)
                                        "the Space is just ending");
 
     case NGX_DECLINED:
-        ngx_http_spaces_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                                "no room for space %V: enlarge \"spaces_zone\"",
-                                &ctx->id);
-
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
-                                       "too many Spaces are live on this "
-                                       "server; try again later");
+        return ngx_http_spaces_ingest_full(r);
 
     case NGX_HTTP_SPACES_LATER:
         return ngx_http_spaces_ingest_later(ingest);
@@ -361,6 +353,23 @@ ngx_http_spaces_ingest_no(ngx_http_spaces_ingest_t *ingest, ngx_int_t rc)
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_INTERNAL,
                                        "out of memory");
     }
+}
+
+
+ngx_int_t
+ngx_http_spaces_ingest_full(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    ngx_http_spaces_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                              "no room for space %V: enlarge \"spaces_zone\"",
+                              &ctx->id);
+
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
+                                   "too many Spaces are live on this server; "
+                                   "try again later");
 }
 
 

@@ -16,6 +16,7 @@
 static ngx_int_t ngx_http_spaces_zone_folder(ngx_http_spaces_zone_t *zone,
     ngx_http_spaces_zone_t *ozone);
 static void ngx_http_spaces_zone_cleanup(void *data);
+static ngx_uint_t ngx_http_spaces_zone_places(ngx_http_spaces_space_t *space);
 static void ngx_http_spaces_room_places(ngx_http_spaces_room_t *room,
     u_char *p);
 static ngx_http_spaces_claim_t *ngx_http_spaces_zone_find_claim(
@@ -260,6 +261,36 @@ ngx_http_spaces_room_size(ngx_uint_t nspeakers)
 }
 
 
+/* what was written before there were these settings has none of them */
+
+static ngx_uint_t
+ngx_http_spaces_zone_places(ngx_http_spaces_space_t *space)
+{
+    return space->max_speakers ? ngx_min(space->max_speakers,
+                                         SPACES_PLAYOUT_SOURCES)
+                               : NGX_HTTP_SPACES_DEFAULT_SPEAKERS;
+}
+
+
+ngx_uint_t
+ngx_http_spaces_zone_has_room(ngx_http_spaces_zone_t *zone,
+    ngx_http_spaces_space_t *space)
+{
+    void  *p;
+
+    p = ngx_slab_alloc(zone->shpool,
+                       ngx_http_spaces_room_size(
+                                       ngx_http_spaces_zone_places(space)));
+    if (p == NULL) {
+        return 0;
+    }
+
+    ngx_slab_free(zone->shpool, p);
+
+    return 1;
+}
+
+
 ngx_int_t
 ngx_http_spaces_zone_open(ngx_http_spaces_zone_t *zone,
     ngx_http_spaces_space_t *space, ngx_str_t *document,
@@ -285,11 +316,7 @@ ngx_http_spaces_zone_open(ngx_http_spaces_zone_t *zone,
         goto done;
     }
 
-    /* what was written before there were these settings has none of them */
-
-    nspeakers = space->max_speakers ? ngx_min(space->max_speakers,
-                                              SPACES_PLAYOUT_SOURCES)
-                                    : NGX_HTTP_SPACES_DEFAULT_SPEAKERS;
+    nspeakers = ngx_http_spaces_zone_places(space);
 
     p = ngx_slab_alloc_locked(zone->shpool,
                               ngx_http_spaces_room_size(nspeakers));

@@ -286,6 +286,10 @@ ngx_http_spaces_room_t *ngx_http_spaces_zone_lookup(
 /* what a room with so many places takes in the zone, bytes */
 size_t ngx_http_spaces_room_size(ngx_uint_t nspeakers);
 
+/* whether a room for the Space could be opened now */
+ngx_uint_t ngx_http_spaces_zone_has_room(ngx_http_spaces_zone_t *zone,
+    ngx_http_spaces_space_t *space);
+
 /*
  * Opens a room with this process as its owner, nobody in it.  NGX_OK; NGX_BUSY
  * if there is one with that id; NGX_AGAIN if its recording is being moved, or

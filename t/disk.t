@@ -15,9 +15,28 @@ use Test::Spaces;
 use Test::Spaces::Audio qw(broken_pages);
 use Test::Spaces::Loop;
 use Test::Spaces::Ogg qw(build packets silence_of);
+use Test::Spaces::WebSocket;
 use Time::HiRes qw(sleep);
 
 my $audio = build(packets => [silence_of(50)]);
+
+# what a source is answered that has said nothing yet
+
+sub source {
+    my ($s, $space) = @_;
+    my $socket = $s->socket;
+    print $socket "SOURCE /spaces/$space->{id}/ingest HTTP/1.0\r\n",
+                  "Authorization: Bearer $space->{token}\r\n\r\n";
+    return Test::Spaces::read_all($socket, 2);
+}
+
+sub upgrade {
+    my ($s, $space) = @_;
+    my (undef, $line) = Test::Spaces::WebSocket->connect($s,
+        "/spaces/$space->{id}/ingest", 'spaces.opus.v1',
+        %{ $s->bearer($space->{token}) });
+    return $line;
+}
 
 subtest 'too little disk' => sub {
     my $s = Test::Spaces->new(workers => 2,
@@ -29,8 +48,15 @@ subtest 'too little disk' => sub {
         is($res->json->{type}, 'urn:spaces:disk-low', 'and why');
         ok($res->headers->header('Retry-After'), 'and when');
     }
+    for (['SOURCE', source($s, $space)], ['WebSocket', upgrade($s, $space)]) {
+        my ($how, $answer) = @$_;
+        like($answer, qr/^HTTP\/1.[01] 507 /, "$how: refused by an answer");
+        unlike($answer, qr/ (?:101|200) /, "$how: before it is told to begin");
+    }
     is($s->space($space->{id})->{state}, 'scheduled', 'nothing has happened');
-    is($s->ingest($s->create, $audio)->code, 200, 'unrecorded is fine');
+    my $unrecorded = $s->create;
+    like(upgrade($s, $unrecorded), qr/ 101 /, 'unrecorded gets in');
+    is($s->ingest($unrecorded, $audio)->code, 200, 'and is fine');
     is_deeply([glob "$s->{dir}/spaces/live/*"], [], 'live/ is empty');
     like($s->error_log, qr/spaces_min_free.*free some space/, 'the log tells');
     $s->stop;
@@ -139,7 +165,7 @@ subtest 'shared memory is full' => sub {
     for (1 .. 5) {
         my $space = $s->create(record => true);
         my $host = $s->begin_ingest($space);
-        Test::Spaces::chunk($host, build(packets => [silence_of(150)],
+        Test::Spaces::chunk($host, build(packets => [silence_of(250)],
                                          no_eos => 1));
         my $answer = Test::Spaces::read_all($host, 0.7);
         if ($answer ne '') {
@@ -155,10 +181,14 @@ subtest 'shared memory is full' => sub {
     }
     cmp_ok($refused, '>=', 1, 'not all found room');
     cmp_ok(scalar @hosts, '>=', 1, 'but some did');
+    for my $how (\&source, \&upgrade) {
+        like($how->($s, $s->create), qr/^HTTP\/1.[01] 503 /,
+             'who would have none is not told to begin');
+    }
     print $_ "0\r\n\r\n" for @hosts;
     like(Test::Spaces::read_all($_), qr/^HTTP\/1.1 200 /, 'those go on')
         for @hosts;
-    is(scalar packets($s->replay($_->{id})), 150, 'and lose nothing')
+    is(scalar packets($s->replay($_->{id})), 250, 'and lose nothing')
         for @spaces;
     # and their room is free again
     my $space = $s->create(record => true);
