@@ -197,6 +197,43 @@ ngx_http_spaces_problem(ngx_http_request_t *r,
 }
 
 
+ngx_int_t
+ngx_http_spaces_body_failed(ngx_http_request_t *r, ngx_int_t rc,
+    ngx_http_spaces_problem_e broken)
+{
+    if (r->connection->error) {
+
+        /* there is nobody to tell */
+
+        return rc;
+    }
+
+    /* where the next request begins is not known */
+
+    r->keepalive = 0;
+
+    switch (rc) {
+
+    case NGX_HTTP_BAD_REQUEST:
+        return ngx_http_spaces_problem(r, broken,
+                                       "the body is not in chunks, as "
+                                       "\"Transfer-Encoding\" says");
+
+    case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_TOO_LARGE,
+                                       "the body has more than "
+                                       "\"client_max_body_size\" allows");
+
+    case NGX_HTTP_INTERNAL_SERVER_ERROR:
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_INTERNAL,
+                                       "the body could not be read");
+
+    default:
+        return rc;
+    }
+}
+
+
 const char *
 ngx_http_spaces_problem_slug(ngx_uint_t problem)
 {

@@ -57,7 +57,9 @@ ngx_http_spaces_body_read(ngx_http_request_t *r, ngx_http_spaces_step_pt step)
 
     rc = ngx_http_read_client_request_body(r, ngx_http_spaces_body_handler);
 
-    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+    return rc >= NGX_HTTP_SPECIAL_RESPONSE
+           ? ngx_http_spaces_body_failed(r, rc, NGX_HTTP_SPACES_BAD_JSON)
+           : NGX_DONE;
 }
 
 
@@ -98,6 +100,7 @@ ngx_http_spaces_body_event(ngx_http_request_t *r)
         }
 
         if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            rc = ngx_http_spaces_body_failed(r, rc, NGX_HTTP_SPACES_BAD_JSON);
             break;
         }
 

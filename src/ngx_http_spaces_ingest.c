@@ -136,13 +136,20 @@ ngx_http_spaces_ingest_begin(ngx_http_request_t *r)
 
     /* newer versions of HTTP frame their bodies always */
 
-    if (r->headers_in.content_length_n < 0 && !r->headers_in.chunked
-        && r->http_version < NGX_HTTP_VERSION_20)
+    if (r->headers_in.content_length_n >= 0 || r->headers_in.chunked
+        || r->http_version >= NGX_HTTP_VERSION_20)
     {
-        return ngx_http_spaces_ingest_raw(r);
+        return ngx_http_spaces_ingest_body(r);
     }
 
-    return ngx_http_spaces_ingest_body(r);
+    /* source clients send PUT, or their own method: RFC 9112, 6.3 for others */
+
+    if (r->method == NGX_HTTP_POST && r->http_version > NGX_HTTP_VERSION_10) {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_AUDIO,
+                                       "a body needs its length, or chunks");
+    }
+
+    return ngx_http_spaces_ingest_raw(r);
 }
 
 
@@ -399,7 +406,7 @@ ngx_http_spaces_ingest_body(ngx_http_request_t *r)
     }
 
     if (r->request_body == NULL || r->request_body->bufs == NULL) {
-        return rc;
+        return ngx_http_spaces_body_failed(r, rc, NGX_HTTP_SPACES_BAD_AUDIO);
     }
 
     /* what came before the connection broke was said */
@@ -469,7 +476,9 @@ ngx_http_spaces_ingest_read_body(ngx_http_request_t *r)
         }
 
         if (ingest->broken) {
-            ngx_http_spaces_ingest_done(ingest, ingest->broken);
+            ngx_http_spaces_ingest_done(ingest,
+                ngx_http_spaces_body_failed(r, ingest->broken,
+                                            NGX_HTTP_SPACES_BAD_AUDIO));
             return;
         }
 

@@ -220,6 +220,13 @@ ngx_int_t ngx_http_spaces_answer(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t ngx_http_spaces_problem(ngx_http_request_t *r,
     ngx_http_spaces_problem_e problem, const char *format, ...);
 
+/*
+ * The answer to a body that nginx did not read, with the rc of that: "broken"
+ * is the problem of one whose chunks are no chunks
+ */
+ngx_int_t ngx_http_spaces_body_failed(ngx_http_request_t *r, ngx_int_t rc,
+    ngx_http_spaces_problem_e broken);
+
 /* the last part of a problem's type; NULL behind the last problem */
 const char *ngx_http_spaces_problem_slug(ngx_uint_t problem);
 

@@ -208,6 +208,21 @@ sub run {
     like(Test::Spaces::read_all($socket), qr/^HTTP\/1.1 413 .*too-large/s,
          'too large in chunks');
 
+    # by nginx, at once or when it comes to it
+
+    for (['ZZ', ''], ['8', '{"title"', 'ZZ']) {
+        my ($first, @more) = @$_;
+        my $socket = $s->socket;
+        print $socket "POST /spaces HTTP/1.1\r\nHost: h\r\n",
+            "Cookie: spaces_user=ana\r\nContent-Type: application/json\r\n",
+            "Transfer-Encoding: chunked\r\n\r\n$first\r\n";
+        $socket->flush;
+        sleep 0.1;
+        print $socket map { "$_\r\n" } @more;
+        like(Test::Spaces::read_all($socket, 3),
+             qr/^HTTP\/1.1 400 .*urn:spaces:bad-json/s, 'broken chunks');
+    }
+
     # origins
 
     my $from = sub {

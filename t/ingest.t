@@ -265,6 +265,30 @@ for (
     is($after->{state}, 'scheduled', "$name: the Space is as it was");
 }
 
+subtest 'chunks that are none' => sub {
+    for (['at once', ''], ['behind audio', $plain]) {
+        my ($name, $said) = @$_;
+        my $socket = $s->begin_ingest($s->create);
+        Test::Spaces::chunk($socket, $said) if $said;
+        print $socket "ZZ\r\nfoo";
+        like(Test::Spaces::read_all($socket),
+             qr/^HTTP\/1.1 400 .*urn:spaces:bad-audio/s, $name);
+    }
+};
+
+subtest 'neither length nor chunks' => sub {
+    my $space = $s->create;
+    for (['POST', qr/^HTTP\/1.1 400 .*urn:spaces:bad-audio/s],
+         ['PUT', qr/^HTTP\/1.1 200 /]) {
+        my ($method, $answer) = @$_;
+        my $socket = $s->socket;
+        print $socket "$method /spaces/$space->{id}/ingest HTTP/1.1\r\n",
+                      "Host: h\r\nConnection: close\r\n",
+                      "Authorization: Bearer $space->{token}\r\n\r\n";
+        like(Test::Spaces::read_all($socket, 2), $answer, $method);
+    }
+};
+
 # who may not
 
 my $space = $s->create(record => true);
