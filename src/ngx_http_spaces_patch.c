@@ -108,7 +108,7 @@ ngx_http_spaces_patch_fields(ngx_http_request_t *r,
     ngx_http_spaces_space_t *space)
 {
     int64_t                      record;
-    ngx_int_t                    rc;
+    ngx_int_t                    rc, has_record;
     ngx_http_spaces_ctx_t       *ctx;
     ngx_http_spaces_loc_conf_t  *slcf;
 
@@ -127,9 +127,14 @@ ngx_http_spaces_patch_fields(ngx_http_request_t *r,
            == NGX_ABORT
         || ngx_http_spaces_body_topics(r, &space->topics, &rc) == NGX_ABORT
         || ngx_http_spaces_body_language(r, &space->language, &rc)
-           == NGX_ABORT
-        || ngx_http_spaces_body_bool(r, "record", &record, &rc) == NGX_ABORT)
+           == NGX_ABORT)
     {
+        return rc;
+    }
+
+    has_record = ngx_http_spaces_body_bool(r, "record", &record, &rc);
+
+    if (has_record == NGX_ABORT) {
         return rc;
     }
 
@@ -137,14 +142,16 @@ ngx_http_spaces_patch_fields(ngx_http_request_t *r,
         ngx_str_null(&space->language);
     }
 
-    if (record == space->record) {
-        return NGX_DECLINED;
-    }
+    /* be it the same: who asks learns when it was to be asked */
 
-    if (space->state != NGX_HTTP_SPACES_SCHEDULED) {
+    if (has_record == NGX_OK && space->state != NGX_HTTP_SPACES_SCHEDULED) {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BEGUN,
                                        "whether a Space is recorded is "
                                        "settled before it is live");
+    }
+
+    if (record == space->record) {
+        return NGX_DECLINED;
     }
 
     if (record && !ngx_http_spaces_is_on(r, slcf->record)) {

@@ -370,14 +370,19 @@ subtest 'two sources' => sub {
     is($live->{recording}, 'recording', 'recording');
     is($s->http('GET', "/spaces/$space->{id}/replay")->code, 409,
        'no replay yet');
-    is($s->http('PATCH', "/spaces/$space->{id}", $s->as('ana'),
-                json => { record => Mojo::JSON::false })->code, 409,
-       'record is settled');
+    my $settled = sub {
+        my ($name) = @_;
+        is($s->http('PATCH', "/spaces/$space->{id}", $s->as('ana'),
+                    json => { record => $_ })->code, 409, "$name: $_")
+            for true, Mojo::JSON::false;
+    };
+    $settled->('record is settled while it is live');
     print $first "0\r\n\r\n";
     like(Test::Spaces::read_all($first), qr/^HTTP\/1.1 200 /, 'the first ends');
     my $res = $s->ingest($space, $plain);
     is($res->code, 409, 'ended');
     is($res->json->{type}, 'urn:spaces:ended', 'and told why');
+    $settled->('and after');
 };
 
 subtest 'a body that stalls' => sub {
