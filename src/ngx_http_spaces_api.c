@@ -328,9 +328,15 @@ ngx_http_spaces_api_create(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
 
+    if (ctx->user.len == 0 && ctx->hash.len == 0) {
+        return ngx_http_spaces_unauthorized(r, "log in: a Space is hosted by "
+                                            "a user");
+    }
+
     if (ctx->user.len == 0) {
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_UNAUTHORIZED,
-                                       "log in: a Space is hosted by a user");
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_FORBIDDEN,
+                                       "log in: a Space is hosted by a user, "
+                                       "a token does not do");
     }
 
     rc = ngx_http_spaces_require_origin(r);

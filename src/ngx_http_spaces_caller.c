@@ -388,21 +388,27 @@ ngx_http_spaces_require_host(ngx_http_request_t *r)
     }
 
     if (ctx->user.len == 0 && ctx->hash.len == 0) {
-
-        if (ngx_http_spaces_header_cstr(r, "WWW-Authenticate", "Bearer")
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_UNAUTHORIZED,
-                                       "log in as the host, or send the "
-                                       "host's token as \"Authorization: "
-                                       "Bearer\"");
+        return ngx_http_spaces_unauthorized(r,
+                                    "log in as the host, or send the host's "
+                                    "token as \"Authorization: Bearer\"");
     }
 
     return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_FORBIDDEN,
                                    "only the host may do this");
+}
+
+
+ngx_int_t
+ngx_http_spaces_unauthorized(ngx_http_request_t *r, const char *detail)
+{
+    if (ngx_http_spaces_header_cstr(r, "WWW-Authenticate", "Bearer")
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_UNAUTHORIZED, "%s",
+                                   detail);
 }
 
 

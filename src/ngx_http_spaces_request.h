@@ -176,7 +176,11 @@ ngx_int_t ngx_http_spaces_require_visible(ngx_http_request_t *r);
 ngx_int_t ngx_http_spaces_require_hearing(ngx_http_request_t *r);
 ngx_int_t ngx_http_spaces_require_host(ngx_http_request_t *r);
 
-/* likewise: not a write by identity from a foreign page */
+/* the answer to who has neither identity nor token */
+ngx_int_t ngx_http_spaces_unauthorized(ngx_http_request_t *r,
+    const char *detail);
+
+/* NGX_DECLINED or the answer: not a write by identity from a foreign page */
 ngx_int_t ngx_http_spaces_require_origin(ngx_http_request_t *r);
 
 /* likewise: not from a foreign page at all */

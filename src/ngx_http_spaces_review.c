@@ -70,8 +70,7 @@ ngx_http_spaces_review_moderator(ngx_http_request_t *r, ngx_str_t *name)
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
         && ctx->user.len == 0 && ctx->hash.len == 0)
     {
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_UNAUTHORIZED,
-                                       "log in as a moderator");
+        return ngx_http_spaces_unauthorized(r, "log in as a moderator");
     }
 
     return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_FORBIDDEN,

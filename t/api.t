@@ -124,6 +124,12 @@ sub run {
 
     $problem->($s->http('POST', '/spaces', {}, json => { title => 'x' }),
                401, 'unauthorized', 'nobody creates');
+    like($s->http('POST', '/spaces', {}, json => { title => 'x' })
+             ->headers->www_authenticate // '', qr/^Bearer/, 'and is told how');
+    $problem->($s->http('POST', '/spaces', $s->bearer($_),
+                        json => { title => 'x' }),
+               403, 'forbidden', 'a token does not create')
+        for $space->{token}, 'x' x 32;
     $problem->($post->("a\xff", { title => 'x' }), 401, 'unauthorized',
                'a user that is no UTF-8');
     $problem->($post->('a' x 65, { title => 'x' }), 401, 'unauthorized',

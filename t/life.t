@@ -174,7 +174,9 @@ subtest 'review' => sub {
         is($s->http('GET', $_, { Cookie => 'spaces_user=bob; moderator=0' })
                ->code, 403, "$_: nor 0");
     }
-    is($s->http('DELETE', $path)->code, 401, 'a write without a name');
+    my $nobody = $s->http('DELETE', $path);
+    is($nobody->code, 401, 'a write without a name');
+    like($nobody->headers->www_authenticate // '', qr/^Bearer/, 'told how');
     is($s->http('DELETE', $path, $s->bearer($spaces[0]{token}))->code, 403,
        'the host');
     is_deeply([audit($s)], [map { "delete  $_->{id}" } @spaces[0, 1]],
