@@ -704,6 +704,16 @@ ngx_http_spaces_store_add_removal(ngx_http_spaces_main_conf_t *smcf,
     ngx_str_t    key, set, due;
     ngx_pool_t  *pool;
 
+    /* tokens have names in them */
+
+    static ngx_str_t  eval = ngx_string("EVAL");
+    static ngx_str_t  one = ngx_string("1");
+    static ngx_str_t  script = ngx_string(
+        "for _, hash in ipairs(redis.call('SMEMBERS', KEYS[1])) do "
+            "redis.call('DEL', ARGV[1] .. 'token:' .. hash) "
+        "end"
+    );
+
     pool = commands->pool;
 
     key = ngx_http_spaces_space_key(smcf, pool, &space->id);
@@ -719,6 +729,8 @@ ngx_http_spaces_store_add_removal(ngx_http_spaces_main_conf_t *smcf,
         return NGX_ERROR;
     }
 
+    ngx_http_spaces_add(5, &eval, &script, &one, &set,
+                        &smcf->redis_conf.prefix);
     ngx_http_spaces_add(3, &ngx_http_spaces_del, &key, &set);
     ngx_http_spaces_add(3, &ngx_http_spaces_zrem, &due, &space->id);
 

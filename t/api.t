@@ -328,6 +328,18 @@ sub run {
     is($s->space($ticketed->{id})->{visibility}, 'ticketed',
        'ticketed: anybody sees it');
 
+    # of what is cancelled nothing is left, tokens and their names least of all
+
+    my $cancelled = $s->create;
+    $s->invite($cancelled, 'Bea');
+    my $set = "spaces:space:{$cancelled->{id}}:tokens";
+    my @keys = map { "spaces:token:$_" } @{ $s->redis('SMEMBERS', $set) };
+    is($s->redis('EXISTS', @keys), 2, 'a host and a guest have tokens');
+    is($s->http('DELETE', "/spaces/$cancelled->{id}", $s->as('ana'))->code,
+       204, 'cancelled');
+    ok(until_ok(sub { $s->redis('EXISTS', @keys, $set) == 0 }),
+       'their tokens are gone');
+
     # end, before it began
 
     $problem->($s->end_space($space), 409, 'not-live', 'not live yet');
