@@ -310,6 +310,50 @@ ngx_http_spaces_find_header(ngx_http_request_t *r, const char *name,
 }
 
 
+ngx_int_t
+ngx_http_spaces_arg(ngx_http_request_t *r, const char *name, ngx_str_t *value)
+{
+    size_t   len;
+    u_char  *p, *end, *last, *src, *dst;
+
+    len = ngx_strlen(name);
+    last = r->args.data + r->args.len;
+
+    for (p = r->args.data; p < last; p = end + 1) {
+
+        end = ngx_strlchr(p, last, '&');
+
+        if (end == NULL) {
+            end = last;
+        }
+
+        if ((size_t) (end - p) < len
+            || ngx_strncasecmp(p, (u_char *) name, len) != 0
+            || (p + len < end && p[len] != '='))
+        {
+            continue;
+        }
+
+        src = ngx_min(p + len + 1, end);
+
+        dst = ngx_pnalloc(r->pool, end - src + 1);
+        if (dst == NULL) {
+            return NGX_ERROR;
+        }
+
+        value->data = dst;
+
+        ngx_unescape_uri(&dst, &src, end - src, 0);
+
+        value->len = dst - value->data;
+
+        return NGX_OK;
+    }
+
+    return NGX_DECLINED;
+}
+
+
 ngx_uint_t
 ngx_http_spaces_accepts(ngx_http_request_t *r, const char *type)
 {

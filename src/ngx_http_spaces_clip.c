@@ -53,7 +53,6 @@ typedef struct {
 
 static ngx_int_t ngx_http_spaces_clip_arg(ngx_http_request_t *r,
     const char *name, int64_t *ms, ngx_int_t *rc);
-static ngx_int_t ngx_http_spaces_clip_parse(ngx_str_t *value, int64_t *ms);
 
 static ngx_http_spaces_clip_t *ngx_http_spaces_clip_create(
     ngx_http_request_t *r, ngx_str_t *path);
@@ -139,11 +138,20 @@ ngx_http_spaces_clip_arg(ngx_http_request_t *r, const char *name, int64_t *ms,
 {
     ngx_str_t  value;
 
-    if (ngx_http_arg(r, (u_char *) name, ngx_strlen(name), &value) != NGX_OK) {
+    switch (ngx_http_spaces_arg(r, name, &value)) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_DECLINED:
         return NGX_DECLINED;
+
+    default: /* NGX_ERROR */
+        *rc = NGX_ERROR;
+        return NGX_ABORT;
     }
 
-    if (ngx_http_spaces_clip_parse(&value, ms) != NGX_OK) {
+    if (ngx_http_spaces_clip_seconds(&value, ms) != NGX_OK) {
         *rc = ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
                                       "\"%s\" is a number of seconds such as "
                                       "\"90\" or \"12.5\"", name);
@@ -154,10 +162,8 @@ ngx_http_spaces_clip_arg(ngx_http_request_t *r, const char *name, int64_t *ms,
 }
 
 
-/* what is finer than a millisecond is left out */
-
-static ngx_int_t
-ngx_http_spaces_clip_parse(ngx_str_t *value, int64_t *ms)
+ngx_int_t
+ngx_http_spaces_clip_seconds(ngx_str_t *value, int64_t *ms)
 {
     u_char   *p, *last;
     int64_t   n, unit;

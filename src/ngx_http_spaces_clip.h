@@ -30,6 +30,9 @@ typedef struct {
 ngx_int_t ngx_http_spaces_clip_span(ngx_http_request_t *r,
     ngx_http_spaces_span_t *span);
 
+/* a number of seconds, to ms: what is finer is left out */
+ngx_int_t ngx_http_spaces_clip_seconds(ngx_str_t *value, int64_t *ms);
+
 /* as ngx_http_spaces_replay_send(), that span */
 ngx_int_t ngx_http_spaces_clip_send(ngx_http_request_t *r, ngx_str_t *path,
     ngx_http_spaces_span_t *span, ngx_uint_t shared,

@@ -6,6 +6,7 @@
  */
 
 
+#include "ngx_http_spaces_clip.h"
 #include "ngx_http_spaces_live_connection.h"
 #include "ngx_http_spaces_load.h"
 #include "ngx_http_spaces_websocket.h"
@@ -165,7 +166,7 @@ ngx_http_spaces_live_state(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_spaces_live_from(ngx_http_request_t *r, int64_t *back)
 {
-    ngx_int_t               n;
+    ngx_int_t               rc;
     ngx_str_t               value;
     ngx_http_spaces_ctx_t  *ctx;
 
@@ -173,24 +174,31 @@ ngx_http_spaces_live_from(ngx_http_request_t *r, int64_t *back)
 
     *back = -1;
 
-    if (ngx_http_arg(r, (u_char *) "from", 4, &value) != NGX_OK) {
-        return NGX_DECLINED;
+    rc = ngx_http_spaces_arg(r, "from", &value);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     if (value.len == 5 && ngx_strncmp(value.data, "start", 5) == 0) {
         *back = NGX_HTTP_SPACES_FROM_START;
 
     } else {
-        n = (value.len > 1 && value.len < 10 && value.data[0] == '-')
-            ? ngx_atoi(value.data + 1, value.len - 1) : NGX_ERROR;
 
-        if (n == NGX_ERROR) {
-            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
-                                           "\"from\" is \"start\", or whole "
-                                           "seconds back such as \"-16\"");
+        if (value.len && *value.data == '-') {
+            value.data++;
+            value.len--;
+            rc = ngx_http_spaces_clip_seconds(&value, back);
+
+        } else {
+            rc = NGX_ERROR;
         }
 
-        *back = (int64_t) n * 1000;
+        if (rc != NGX_OK) {
+            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
+                                           "\"from\" is \"start\", or "
+                                           "seconds back such as \"-16\"");
+        }
     }
 
     if (!ctx->space->record && *back > NGX_HTTP_SPACES_BACK) {

@@ -75,6 +75,7 @@ sub run {
     for (
         ['start=1&end=2', 1, 2],
         ['start=1.5', 1.5, $duration],
+        ['start=1%2E5', 1.5, $duration],
         ['end=0.75', 0, 0.75],
         ['start=0', 0, $duration],
         ['start=0&end=99999', 0, $duration],
@@ -119,7 +120,8 @@ sub run {
 
     for ('start=2&end=2', 'start=3&end=1', "start=$duration", 'start=99',
          'start=-1', 'end=-1', 'start=x', 'end=', 'start=1.', 'start=.5',
-         'start=1e3', 'end=0', 'start=1,5', 'start=0x1', 'start=1%2e5',
+         'start=1e3', 'end=0', 'start=1,5', 'start=0x1', 'start=1%2e',
+         'start', 'end', 'start=', 'start&end=2',
          'start=1&end=2.x', 'start=' . '9' x 30, 'end=nan') {
         my $res = $s->http('GET', "$path?$_");
         is($res->code, 400, "$_: 400");

@@ -90,6 +90,11 @@ subtest 'who may listen' => sub {
     for (
         ['live', {}, 200],
         ['live?from=-16', {}, 200],
+        ['live?from=-16.5', {}, 200],
+        ['live?from=%2D16', {}, 200],
+        ['live?from', {}, 400],
+        ['live?from=', {}, 400],
+        ['live?from=-1.', {}, 400],
         ['scheduled', {}, 409],
         ['ended', {}, 409],
         ['unlisted', {}, 404],
