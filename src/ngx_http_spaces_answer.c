@@ -48,6 +48,8 @@ static ngx_http_spaces_problem_t  ngx_http_spaces_problems[] = {
     { 409, "urn:spaces:sold-out", "There are not so many seats left" },
     { 410, "urn:spaces:deleted", "The recording was deleted" },
     { 410, "urn:spaces:expired", "The recording has expired" },
+    { 412, "urn:spaces:precondition-failed",
+           "The recording is another than you mean" },
     { 413, "urn:spaces:too-large", "The body is too large" },
     { 415, "urn:spaces:not-json", "The body must be application/json" },
     { 415, "urn:spaces:not-opus", "The audio is not Ogg Opus" },

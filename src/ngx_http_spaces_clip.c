@@ -415,6 +415,12 @@ ngx_http_spaces_clip_begin(ngx_http_spaces_clip_t *clip)
         return NGX_ERROR;
     }
 
+    rc = ngx_http_spaces_replay_condition(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
     rc = ngx_http_send_header(r);
 
     if (rc == NGX_HTTP_RANGE_NOT_SATISFIABLE) {

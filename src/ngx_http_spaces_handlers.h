@@ -116,6 +116,12 @@ ngx_int_t ngx_http_spaces_replay_available(ngx_http_request_t *r,
 ngx_int_t ngx_http_spaces_replay_headers(ngx_http_request_t *r, off_t size,
     time_t mtime, ngx_str_t *etag, ngx_uint_t shared);
 
+/*
+ * With that header, and before it is sent: NGX_DECLINED, or the answer to who
+ * means another recording.  nginx would give that a page of its own.
+ */
+ngx_int_t ngx_http_spaces_replay_condition(ngx_http_request_t *r);
+
 /* for how long it may be kept: of what is public, until it expires */
 ngx_int_t ngx_http_spaces_replay_cacheable(ngx_http_request_t *r,
     ngx_uint_t shared);

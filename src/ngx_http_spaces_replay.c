@@ -15,6 +15,8 @@
 
 static ngx_int_t ngx_http_spaces_replay_loaded(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_spaces_replay_allowed(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_spaces_replay_matches(ngx_str_t *list,
+    ngx_str_t *etag);
 static ngx_int_t ngx_http_spaces_replay_open(ngx_http_request_t *r,
     ngx_str_t *path, ngx_open_file_info_t *of);
 static ngx_int_t ngx_http_spaces_replay_set_etag(ngx_http_request_t *r,
@@ -214,6 +216,12 @@ ngx_http_spaces_replay_send(ngx_http_request_t *r, ngx_str_t *path,
         return NGX_ERROR;
     }
 
+    rc = ngx_http_spaces_replay_condition(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
     r->root_tested = !r->error_page;
     r->allow_ranges = 1;
 
@@ -296,6 +304,96 @@ ngx_http_spaces_replay_clear(ngx_http_request_t *r)
     r->headers_out.etag = NULL;
     r->headers_out.last_modified_time = -1;
     r->allow_ranges = 0;
+}
+
+
+/* RFC 9110, 13.2.2: the first two steps */
+
+ngx_int_t
+ngx_http_spaces_replay_condition(ngx_http_request_t *r)
+{
+    time_t            t;
+    ngx_uint_t        met;
+    ngx_table_elt_t  *match, *unmodified;
+
+    match = r->headers_in.if_match;
+    unmodified = r->headers_in.if_unmodified_since;
+
+    r->headers_in.if_match = NULL;
+    r->headers_in.if_unmodified_since = NULL;
+
+    met = 1;
+
+    if (match) {
+        met = ngx_http_spaces_replay_matches(&match->value,
+                                             &r->headers_out.etag->value);
+
+    } else if (unmodified) {
+        t = ngx_parse_http_time(unmodified->value.data,
+                                unmodified->value.len);
+
+        met = (t == NGX_ERROR || t >= r->headers_out.last_modified_time);
+    }
+
+    if (met) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_spaces_replay_clear(r);
+
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_PRECONDITION,
+                                   "it is not as \"%V\" says",
+                                   match ? &match->key : &unmodified->key);
+}
+
+
+/* whether a list of entity tags has this one, which is strong */
+
+static ngx_uint_t
+ngx_http_spaces_replay_matches(ngx_str_t *list, ngx_str_t *etag)
+{
+    u_char  *p, *last, *start;
+
+    p = list->data;
+    last = list->data + list->len;
+
+    if (list->len == 1 && *p == '*') {
+        return 1;
+    }
+
+    while (p < last) {
+
+        if (*p == ' ' || *p == '\t' || *p == ',') {
+            p++;
+            continue;
+        }
+
+        start = p;
+
+        if (last - p > 2 && p[0] == 'W' && p[1] == '/') {
+            p += 2;
+        }
+
+        if (*p != '"') {
+            return 0;
+        }
+
+        p = ngx_strlchr(p + 1, last, '"');
+
+        if (p == NULL) {
+            return 0;
+        }
+
+        p++;
+
+        if ((size_t) (p - start) == etag->len
+            && ngx_strncmp(start, etag->data, etag->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -298,6 +298,7 @@ ngx_http_spaces_wave_done(ngx_event_t *ev)
 static ngx_int_t
 ngx_http_spaces_wave_answer(ngx_http_spaces_wave_t *wave)
 {
+    ngx_int_t            rc;
     ngx_http_request_t  *r;
 
     r = wave->request;
@@ -318,6 +319,12 @@ ngx_http_spaces_wave_answer(ngx_http_spaces_wave_t *wave)
 
     if (ngx_http_spaces_wave_headers(wave) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    rc = ngx_http_spaces_replay_condition(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
     switch (wave->kind) {

@@ -193,7 +193,20 @@ sub ranges {
     is($get->({ Range => 'bytes=0-9', 'If-Range' => '"other"' })->body, $body,
        'If-Range that does not');
     is($get->({ 'If-None-Match' => $etag })->code, 304, 'If-None-Match');
-    is($get->({ 'If-Match' => '"other"' })->code, 412, 'If-Match of another');
+    for ({ 'If-Match' => '"other"' }, { 'If-Match' => "W/$etag" },
+         { 'If-Unmodified-Since' => 'Thu, 01 Jan 1970 00:00:00 GMT' }) {
+        my $res = $get->($_);
+        my $name = join ': ', %$_;
+        is($res->code, 412, "$name: 412");
+        is(($res->json // {})->{type}, 'urn:spaces:precondition-failed',
+           "$name: a problem");
+        is($res->headers->cache_control, 'private, no-store',
+           "$name: that nobody keeps");
+    }
+    is($get->($_)->code, 200, join ': ', %$_)
+        for { 'If-Match' => "\"other\", $etag" }, { 'If-Match' => '*' },
+            { 'If-Unmodified-Since' => 'Fri, 01 Jan 2100 00:00:00 GMT' },
+            { 'If-Unmodified-Since' => 'never' };
 
     # several on one connection
     my $socket = $s->socket;
