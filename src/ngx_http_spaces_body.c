@@ -7,6 +7,10 @@
 #include "ngx_http_spaces_body.h"
 
 
+#define ngx_http_spaces_is_letter(ch)                                         \
+    (((ch) | 0x20) >= 'a' && ((ch) | 0x20) <= 'z')
+
+
 typedef struct {
     ngx_http_spaces_step_pt   step;
     size_t                    len;
@@ -24,6 +28,7 @@ static json_t *ngx_http_spaces_body_get(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_spaces_is_blank(ngx_str_t *s);
 static ngx_int_t ngx_http_spaces_body_wrong(ngx_http_request_t *r,
     ngx_int_t *rc, const char *name, const char *expected);
+static ngx_uint_t ngx_http_spaces_is_language(ngx_str_t *tag);
 static ngx_int_t ngx_http_spaces_parse_time(const char *s, int64_t *ms);
 static ngx_uint_t ngx_http_spaces_has_form(const char *s, const char *form);
 
@@ -447,12 +452,7 @@ ngx_int_t
 ngx_http_spaces_body_language(ngx_http_request_t *r, ngx_str_t *value,
     ngx_int_t *rc)
 {
-    u_char       ch;
-    size_t       i, n, subtag;
-    ngx_int_t    result;
-    const char  *expected;
-
-    expected = "a language tag, such as \"en\", \"pt-BR\" or \"zh-Hant\"";
+    ngx_int_t  result;
 
     if (ngx_http_spaces_body_get(r, "language") == NULL) {
         return NGX_DECLINED;
@@ -460,41 +460,68 @@ ngx_http_spaces_body_language(ngx_http_request_t *r, ngx_str_t *value,
 
     result = ngx_http_spaces_body_text(r, "language", 35, value, rc);
 
-    if (result != NGX_OK) {
-        return result;
+    if (result == NGX_OK && !ngx_http_spaces_is_language(value)) {
+        return ngx_http_spaces_body_wrong(r, rc, "language",
+                                          "a language tag, such as \"en\", "
+                                          "\"pt-BR\" or \"zh-Hant\"");
     }
 
-    n = 0;
-    subtag = 0;
+    return result;
+}
 
-    for (i = 0; i <= value->len; i++) {
-        ch = (i < value->len) ? value->data[i] : '-';
 
-        if (ch == '-') {
+/*
+ * Subtags of one to eight letters and digits.  The first is the language, of
+ * letters, or "x" or "i", which stand for all of the tag; a later one of one
+ * character begins an extension, and something has to follow it: of two
+ * characters at least, but behind an "x" nothing is an extension any more.
+ */
 
-            /* the first is the language itself: two letters or more */
+static ngx_uint_t
+ngx_http_spaces_is_language(ngx_str_t *tag)
+{
+    u_char      *p, *end, *last;
+    ngx_uint_t   n, private, singleton;
 
-            if (n == 0 || n > 8 || (subtag == 0 && n < 2)) {
-                return ngx_http_spaces_body_wrong(r, rc, "language", expected);
+    singleton = 0;
+    private = 0;
+    last = tag->data + tag->len;
+
+    for (p = tag->data; p <= last; p = end + 1) {
+
+        for (end = p; end < last && *end != '-'; end++) {
+
+            if (!ngx_http_spaces_is_letter(*end)
+                && (p == tag->data || *end < '0' || *end > '9'))
+            {
+                return 0;
             }
+        }
 
-            n = 0;
-            subtag++;
+        n = end - p;
+
+        if (n == 0 || n > 8) {
+            return 0;
+        }
+
+        if (n > 1 || private) {
+            singleton = 0;
             continue;
         }
 
-        n++;
-
-        if ((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z')
-            || (subtag && ch >= '0' && ch <= '9'))
-        {
-            continue;
+        if (singleton) {
+            return 0;
         }
 
-        return ngx_http_spaces_body_wrong(r, rc, "language", expected);
+        private = (*p == 'x' || *p == 'X');
+        singleton = 1;
+
+        if (p == tag->data && !private && *p != 'i' && *p != 'I') {
+            return 0;
+        }
     }
 
-    return NGX_OK;
+    return !singleton;
 }
 
 

@@ -158,6 +158,9 @@ sub run {
         [{ title => 'x', language => 'x' }, 'bad-field', 'language x'],
         [{ title => 'x', language => 'en_US' }, 'bad-field', 'en_US'],
         [{ title => 'x', language => 'en--US' }, 'bad-field', 'en--US'],
+        (map { [{ title => 'x', language => $_ }, 'bad-field', $_] }
+             'en-a', 'en-a-b-cc', 'en-x', 'i', 'a-DE', 'en-', '1n',
+             'en-abcdefghi', 'x-', 'en-a-x-b'),
         [{ title => 'x', visibility => 'secret' }, 'bad-field', 'secret'],
         [{ title => 'x', capacity => 0 }, 'bad-field', 'no capacity'],
         [{ title => 'x', capacity => 1.5 }, 'bad-field', 'one and a half'],
@@ -181,6 +184,12 @@ sub run {
          qr/"nope"/, 'the field is named');
     is($post->('ana', { title => 'é' x 200 })->code, 201,
        'characters are counted, not bytes');
+
+    for (qw(x-klingon i-klingon X-a-b de-CH-1996 sl-rozaj-biske
+            zh-cmn-Hans-CN en-US-u-islamcal en-a-bbb-x-a-ccc es-419))
+    {
+        is($post->('ana', { title => 'x', language => $_ })->code, 201, $_);
+    }
 
     # wrong bodies
 
