@@ -373,6 +373,14 @@ ngx_http_spaces_share_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "has no token in it: write \"$spaces_token\" where it is to be";
     }
 
+    /* a variable of the operator's own may have it, as one of "map" */
+
+    if (ngx_strstr(slcf->share_url->value.data, "spaces_token") == NULL) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"spaces_share_url\" has no \"$spaces_token\": "
+                           "links open nothing, unless a variable in it has");
+    }
+
     return NGX_CONF_OK;
 }
 
@@ -484,6 +492,7 @@ ngx_http_spaces_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_spaces_loc_conf_t *slcf = conf;
 
+    u_char      *host;
     ngx_str_t   *value, *origin;
     ngx_uint_t   i;
 
@@ -500,14 +509,23 @@ ngx_http_spaces_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if ((ngx_strncasecmp(value[i].data, (u_char *) "http://", 7) != 0
-             && ngx_strncasecmp(value[i].data, (u_char *) "https://", 8) != 0)
-            || value[i].data[value[i].len - 1] == '/')
+        host = NULL;
+
+        if (ngx_strncasecmp(value[i].data, (u_char *) "http://", 7) == 0) {
+            host = value[i].data + 7;
+        }
+
+        if (ngx_strncasecmp(value[i].data, (u_char *) "https://", 8) == 0) {
+            host = value[i].data + 8;
+        }
+
+        if (host == NULL || *host == '\0'
+            || host[strcspn((char *) host, "/?#@")] != '\0')
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid origin \"%V\" in \"spaces_origin\": "
-                               "write \"https://example.com\", with no slash "
-                               "at its end", &value[i]);
+                               "write \"https://example.com\", with no path "
+                               "and no slash at its end", &value[i]);
             return NGX_CONF_ERROR;
         }
 
@@ -538,11 +556,13 @@ ngx_http_spaces_set_handler(ngx_conf_t *cf, ngx_http_spaces_loc_conf_t *slcf,
     }
 
     slcf->handler = handler;
+    slcf->file = cf->conf_file->file.name;
+    slcf->line = cf->conf_file->line;
     clcf->handler = handler;
 
     if (smcf->handler_line == 0) {
-        smcf->handler_file = cf->conf_file->file.name;
-        smcf->handler_line = cf->conf_file->line;
+        smcf->handler_file = slcf->file;
+        smcf->handler_line = slcf->line;
     }
 
     return NGX_CONF_OK;
@@ -616,6 +636,10 @@ ngx_http_spaces_handler(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_str_t  *value;
 
     value = cf->args->elts;
+
+    if (value[1].len == 0) {
+        return "needs what it is of, such as \"$arg_id\", not an empty value";
+    }
 
     if (ngx_http_spaces_compile(cf, &value[1], &slcf->target) != NGX_OK) {
         return NGX_CONF_ERROR;

@@ -484,7 +484,8 @@ ngx_http_spaces_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "the location \"%V\" has a handler of Spaces and "
                       "another, such as \"proxy_pass\": give each a location "
-                      "of its own", &clcf->name);
+                      "of its own in %V:%ui", &clcf->name, &conf->file,
+                      conf->line);
         return NGX_CONF_ERROR;
     }
 

@@ -88,7 +88,9 @@ typedef struct {
     ngx_uint_t                   is_share;   /* the target is a token */
     ngx_uint_t                   is_oembed;  /* its URL argument has one */
     ngx_http_complex_value_t    *share_page; /* the operator's, or NULL */
-    ngx_http_handler_pt          handler;    /* one of ours, if it is here */
+    ngx_http_handler_pt          handler;    /* one of ours, if it is here, */
+    ngx_str_t                    file;       /* and where that was written */
+    ngx_uint_t                   line;
 
     ngx_http_complex_value_t    *user;
     ngx_http_complex_value_t    *moderator;

@@ -80,6 +80,9 @@ for (
      'an origin without its scheme'],
     [{ spaces_origin => 'https://example.com/' }, qr/no slash at its end/,
      'an origin with a slash'],
+    [{ spaces_origin => 'http://a/b' }, qr/invalid origin "http:\/\/a\/b"/,
+     'an origin with a path'],
+    [{ spaces_origin => 'https://' }, qr/invalid origin/, 'one without a host'],
 ) {
     my ($http, $expected, $name) = @$_;
     my $s = Test::Spaces->new(no_redis => 1, http => $http);
@@ -99,7 +102,10 @@ for (
     ['location = /x { spaces_api; }', qr/needs a location with a prefix/,
      'an exact location'],
     ['location /x { spaces_live $arg_id; proxy_pass http://127.0.0.1:1; }',
-     qr/"\/x" has a handler of Spaces and another/, 'something else as well'],
+     qr/"\/x" has a handler of Spaces and another.* in \S+nginx\.conf:\d+/,
+     'something else as well'],
+    ['location /x { spaces_ingest ""; }', qr/"spaces_ingest".* empty/,
+     'an empty id'],
     ['location /x { spaces_share $arg_id page.html; }',
      qr/needs a page such as "\/share\.html"/, 'a page that is no address'],
     ['spaces_api;', qr/not allowed here/, 'a handler in a server'],
@@ -129,6 +135,18 @@ for (
     my $s = Test::Spaces->new(no_redis => 1, http => $http);
     my ($ok, $out) = $s->check_conf;
     ok($ok, $name) or diag($out);
+}
+
+# what may be meant is told of
+
+for (['http://x/$uri', qr/\[warn\].*no "\$spaces_token".*nginx\.conf:\d+/],
+     ['http://x/${spaces_token}', qr/\A(?!.*\[warn\])/s]) {
+    my ($url, $expected) = @$_;
+    my $s = Test::Spaces->new(no_redis => 1,
+                              http => { spaces_share_url => $url });
+    my ($ok, $out) = $s->check_conf;
+    ok($ok, "$url: passes") or diag($out);
+    like($out, $expected, "$url: the message");
 }
 
 # a module that is loaded and not used asks for nothing
