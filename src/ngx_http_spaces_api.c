@@ -328,7 +328,9 @@ ngx_http_spaces_api_create(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_spaces_module);
 
-    if (ctx->user.len == 0 && ctx->hash.len == 0) {
+    /* a password that names nobody is a login that failed, not a token */
+
+    if (ctx->user.len == 0 && (ctx->hash.len == 0 || ctx->by_basic)) {
         return ngx_http_spaces_unauthorized(r, "log in: a Space is hosted by "
                                             "a user");
     }

@@ -33,10 +33,10 @@ static ngx_int_t ngx_http_spaces_patch_kept(ngx_http_request_t *r);
 
 /*
  * A script: what was deleted since it was read does not come back, into no
- * list, and what has gone live since is recorded as it began; what somebody
- * else has changed since, be it another field, is read again first (1).  Only
- * what may be changed is written: the room writes the rest.  What takes memory
- * comes first: a Redis that has none refuses it, and nothing is done.
+ * list.  What somebody else has changed since, be it another field, is read
+ * again first (1); so is what has gone live, if it was to be recorded or not.
+ * Only what may be changed is written: the room writes the rest.  What takes
+ * memory comes first: a Redis that has none refuses it, and nothing is done.
  */
 
 static ngx_str_t  ngx_http_spaces_patch_script = ngx_string(
@@ -48,6 +48,7 @@ static ngx_str_t  ngx_http_spaces_patch_script = ngx_string(
     "for i = 1, scheduled and 4 or 3 do "
         "if (is[i] or '') ~= ARGV[8 + i] then return 1 end "
     "end "
+    "if not scheduled and ARGV[6] ~= ARGV[12] then return 1 end "
     "redis.call('HSET', KEYS[1], 'title', ARGV[3]) "
     NGX_HTTP_SPACES_UNLIST_SCRIPT
     "redis.call('HSET', KEYS[1], 'topics', ARGV[4], 'language', ARGV[5]) "

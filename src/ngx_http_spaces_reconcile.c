@@ -4,84 +4,11 @@
  */
 
 
-#include "ngx_http_spaces_reconcile.h"
-#include "ngx_http_spaces_revoked.h"
+#include "ngx_http_spaces_reconcile_task.h"
 
-#include <dirent.h>
-
-
-/*
- * Recordings looked at in one go: half of what may be moved at a time; and as
- * many as Redis may tell of at once, all of a list that it keeps as one piece:
- * zset-max-listpack-entries is 128 unless somebody has raised it
- */
-#define NGX_HTTP_SPACES_RECONCILE_BATCH  64
-#define NGX_HTTP_SPACES_RECONCILE_SEEN   1024
 
 /* what couldn't be done is done again after, ms */
 #define NGX_HTTP_SPACES_RECONCILE_AGAIN  10000
-
-/* what a killed process left of a description it wrote goes after, s */
-#define NGX_HTTP_SPACES_RECONCILE_TMP    60
-
-
-typedef enum {
-    ngx_http_spaces_reconcile_idle = 0,
-    ngx_http_spaces_reconcile_revoked,     /* links that are to stay so, */
-    ngx_http_spaces_reconcile_held,        /* what the disk holds, */
-    ngx_http_spaces_reconcile_recordings,  /* and what it has to replay */
-    ngx_http_spaces_reconcile_due          /* what Redis thinks there is */
-} ngx_http_spaces_reconcile_e;
-
-
-typedef struct {
-    ngx_http_spaces_reconcile_t   *rec;
-    unsigned                       held:1;
-    unsigned                       odd:1;      /* to be settled */
-    u_char                         id[NGX_HTTP_SPACES_ID_LEN];
-} ngx_http_spaces_seen_t;
-
-
-struct ngx_http_spaces_reconcile_s {
-    ngx_http_spaces_main_conf_t   *smcf;
-    ngx_thread_task_t             *task;
-
-    ngx_http_spaces_reconcile_e    step;
-    ngx_uint_t                     generation; /* of the connection when it
-                                                  was done last; 0: never */
-    ngx_uint_t                     waiting;    /* for so many answers */
-    ngx_uint_t                     broken;     /* Redis went away meanwhile */
-
-    ngx_uint_t                     nrevoked;
-    off_t                          offset;     /* of them, in their file */
-    ngx_http_spaces_revoked_t      revoked[NGX_HTTP_SPACES_RECONCILE_BATCH];
-
-    ngx_uint_t                     nseen;
-    ngx_http_spaces_seen_t         seen[NGX_HTTP_SPACES_RECONCILE_SEEN];
-
-    /* where the thread is */
-    DIR                           *top;        /* recordings/ */
-    DIR                           *folder;
-    char                           name[NGX_MAX_PATH];
-    ngx_uint_t                     through;    /* all of the folder is read */
-    ngx_err_t                      err;
-
-    u_char                         cursor[NGX_INT64_LEN];   /* of ZSCAN */
-    size_t                         cursor_len;
-
-    /* files of audio that were found, and their bytes */
-    ngx_uint_t                     available;
-    ngx_uint_t                     held;
-    off_t                          available_bytes;
-    off_t                          held_bytes;
-
-    int64_t                        marked;     /* what Redis has, ms */
-    int64_t                        pause;      /* until, ms, monotonic */
-
-    ngx_uint_t                     looked;     /* for the log */
-    ngx_uint_t                     settled;
-    ngx_uint_t                     left;       /* that could not be settled */
-};
 
 
 static void ngx_http_spaces_reconcile_marker(void *data, redisReply *reply);
@@ -90,16 +17,8 @@ static void ngx_http_spaces_reconcile_next(ngx_http_spaces_reconcile_t *rec);
 static void ngx_http_spaces_reconcile_leave(ngx_http_spaces_reconcile_t *rec);
 static void ngx_http_spaces_reconcile_post(ngx_http_spaces_reconcile_t *rec,
     void (*handler)(void *data, ngx_log_t *log), void (*done)(ngx_event_t *));
-static void ngx_http_spaces_reconcile_links(void *data, ngx_log_t *log);
 static void ngx_http_spaces_reconcile_have_links(ngx_event_t *ev);
 static void ngx_http_spaces_reconcile_unlinked(void *data, redisReply *reply);
-static void ngx_http_spaces_reconcile_read(void *data, ngx_log_t *log);
-static ngx_int_t ngx_http_spaces_reconcile_open(
-    ngx_http_spaces_reconcile_t *rec);
-static ngx_int_t ngx_http_spaces_reconcile_open_next(
-    ngx_http_spaces_reconcile_t *rec);
-static void ngx_http_spaces_reconcile_entry(ngx_http_spaces_reconcile_t *rec,
-    char *name);
 static void ngx_http_spaces_reconcile_was_read(ngx_event_t *ev);
 static void ngx_http_spaces_reconcile_known(void *data, redisReply *reply);
 static ngx_int_t ngx_http_spaces_reconcile_recording(
@@ -111,7 +30,6 @@ static void ngx_http_spaces_reconcile_moved(void *data, ngx_int_t rc,
     ngx_http_spaces_space_t *space);
 static void ngx_http_spaces_reconcile_scan(ngx_http_spaces_reconcile_t *rec);
 static void ngx_http_spaces_reconcile_scanned(void *data, redisReply *reply);
-static void ngx_http_spaces_reconcile_check(void *data, ngx_log_t *log);
 static void ngx_http_spaces_reconcile_was_checked(ngx_event_t *ev);
 static void ngx_http_spaces_reconcile_end(ngx_http_spaces_reconcile_t *rec);
 static void ngx_http_spaces_reconcile_marked(void *data, redisReply *reply);
@@ -305,23 +223,6 @@ ngx_http_spaces_reconcile_post(ngx_http_spaces_reconcile_t *rec,
 }
 
 
-/* in a thread */
-
-static void
-ngx_http_spaces_reconcile_links(void *data, ngx_log_t *log)
-{
-    ngx_http_spaces_reconcile_t  *rec = data;
-
-    if (rec->offset == 0) {
-        ngx_http_spaces_revoked_trim(&rec->smcf->path, ngx_http_spaces_now());
-    }
-
-    rec->nrevoked = ngx_http_spaces_revoked_read(&rec->smcf->path,
-                                                 &rec->offset, rec->revoked,
-                                           NGX_HTTP_SPACES_RECONCILE_BATCH);
-}
-
-
 static void
 ngx_http_spaces_reconcile_have_links(ngx_event_t *ev)
 {
@@ -395,182 +296,6 @@ ngx_http_spaces_reconcile_unlinked(void *data, redisReply *reply)
     }
 
     ngx_http_spaces_reconcile_next(rec);
-}
-
-
-/* in a thread: the next names of the folder, or of the next folder */
-
-static void
-ngx_http_spaces_reconcile_read(void *data, ngx_log_t *log)
-{
-    struct dirent                *entry;
-    ngx_http_spaces_reconcile_t  *rec = data;
-
-    if (rec->folder == NULL && ngx_http_spaces_reconcile_open(rec) != NGX_OK) {
-        rec->through = 1;
-        return;
-    }
-
-    while (rec->nseen < NGX_HTTP_SPACES_RECONCILE_BATCH) {
-
-        entry = readdir(rec->folder);
-
-        if (entry) {
-            ngx_http_spaces_reconcile_entry(rec, entry->d_name);
-            continue;
-        }
-
-        (void) closedir(rec->folder);
-        rec->folder = NULL;
-
-        if (ngx_http_spaces_reconcile_open_next(rec) != NGX_OK) {
-            rec->through = 1;
-            return;
-        }
-    }
-}
-
-
-static ngx_int_t
-ngx_http_spaces_reconcile_open(ngx_http_spaces_reconcile_t *rec)
-{
-    if (rec->step == ngx_http_spaces_reconcile_held) {
-        ngx_sprintf((u_char *) rec->name, "%V/held%Z", &rec->smcf->path);
-
-        rec->folder = opendir(rec->name);
-
-        if (rec->folder == NULL) {
-            rec->err = ngx_errno;
-            return NGX_ERROR;
-        }
-
-        return NGX_OK;
-    }
-
-    ngx_sprintf((u_char *) rec->name, "%V/recordings%Z", &rec->smcf->path);
-
-    rec->top = opendir(rec->name);
-
-    if (rec->top == NULL) {
-        rec->err = ngx_errno;
-        return NGX_ERROR;
-    }
-
-    return ngx_http_spaces_reconcile_open_next(rec);
-}
-
-
-/* NGX_DONE: there is none */
-
-static ngx_int_t
-ngx_http_spaces_reconcile_open_next(ngx_http_spaces_reconcile_t *rec)
-{
-    struct dirent  *entry;
-
-    while (rec->top) {
-        entry = readdir(rec->top);
-
-        if (entry == NULL) {
-            (void) closedir(rec->top);
-            rec->top = NULL;
-            break;
-        }
-
-        if (entry->d_name[0] == '.' || ngx_strlen(entry->d_name) != 2) {
-            continue;
-        }
-
-        ngx_sprintf((u_char *) rec->name, "%V/recordings/%s%Z",
-                    &rec->smcf->path, entry->d_name);
-
-        rec->folder = opendir(rec->name);
-
-        if (rec->folder) {
-            return NGX_OK;
-        }
-    }
-
-    return NGX_DONE;
-}
-
-
-static void
-ngx_http_spaces_reconcile_entry(ngx_http_spaces_reconcile_t *rec, char *name)
-{
-    char                    *dot, path[NGX_MAX_PATH];
-    ngx_str_t                id;
-    struct stat              st;
-    ngx_uint_t               audio;
-    ngx_http_spaces_seen_t  *seen;
-
-    id.data = (u_char *) name;
-    id.len = NGX_HTTP_SPACES_ID_LEN;
-
-    if (ngx_strlen(name) < NGX_HTTP_SPACES_ID_LEN + sizeof(".opus") - 1
-        || !ngx_http_spaces_valid_id(&id))
-    {
-        return;
-    }
-
-    dot = name + NGX_HTTP_SPACES_ID_LEN;
-
-    if (ngx_strcmp(dot, ".json.tmp") == 0) {
-
-        if (fstatat(dirfd(rec->folder), name, &st, 0) == 0
-            && time(NULL) - st.st_mtime > NGX_HTTP_SPACES_RECONCILE_TMP)
-        {
-            (void) unlinkat(dirfd(rec->folder), name, 0);
-        }
-
-        return;
-    }
-
-    audio = (ngx_strcmp(dot, ".opus") == 0);
-
-    if (!audio && ngx_strcmp(dot, ".json") != 0) {
-        return;
-    }
-
-    /* the other one of the pair */
-
-    (void) snprintf(path, sizeof(path), "%.20s%s", name,
-                    audio ? ".json" : ".opus");
-
-    seen = &rec->seen[rec->nseen];
-
-    seen->rec = rec;
-    seen->held = (rec->step == ngx_http_spaces_reconcile_held);
-    seen->odd = (faccessat(dirfd(rec->folder), path, F_OK, 0) == -1);
-
-    ngx_memcpy(seen->id, name, NGX_HTTP_SPACES_ID_LEN);
-
-    if (!audio && !seen->odd) {
-        return;
-    }
-
-    if (audio && fstatat(dirfd(rec->folder), name, &st, 0) == 0) {
-
-        if (seen->held) {
-            rec->held++;
-            rec->held_bytes += st.st_size;
-
-        } else {
-            rec->available++;
-            rec->available_bytes += st.st_size;
-        }
-    }
-
-    if (!seen->held) {
-
-        /* it should have gone there */
-
-        (void) snprintf(path, sizeof(path), "%.*s/held/%.20s.json",
-                        (int) rec->smcf->path.len, rec->smcf->path.data, name);
-
-        seen->odd |= (access(path, F_OK) == 0);
-    }
-
-    rec->nseen++;
 }
 
 
@@ -905,41 +630,6 @@ ngx_http_spaces_reconcile_scanned(void *data, redisReply *reply)
     ngx_destroy_pool(pool);
 
     ngx_http_spaces_reconcile_answered(rec);
-}
-
-
-/* in a thread: is it where Redis says that it is? */
-
-static void
-ngx_http_spaces_reconcile_check(void *data, ngx_log_t *log)
-{
-    char                         *name, path[NGX_MAX_PATH];
-    ngx_uint_t                    i;
-    ngx_http_spaces_seen_t       *seen;
-    ngx_http_spaces_reconcile_t  *rec = data;
-
-    for (i = 0; i < rec->nseen; i++) {
-        seen = &rec->seen[i];
-
-        if (!seen->odd) {
-            continue;
-        }
-
-        name = (char *) seen->id;
-
-        if (seen->held) {
-            (void) snprintf(path, sizeof(path), "%.*s/held/%.20s.json",
-                            (int) rec->smcf->path.len, rec->smcf->path.data,
-                            name);
-
-        } else {
-            (void) snprintf(path, sizeof(path), "%.*s/recordings/%.2s/"
-                            "%.20s.opus", (int) rec->smcf->path.len,
-                            rec->smcf->path.data, name, name);
-        }
-
-        seen->odd = (access(path, F_OK) == -1 && ngx_errno == NGX_ENOENT);
-    }
 }
 
 

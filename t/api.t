@@ -10,6 +10,7 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Socket::UNIX;
 use Mojo::JSON qw(encode_json true false);
 use Mojo::Util qw(encode);
 use Test::More;
@@ -43,6 +44,27 @@ subtest 'changes that cross' => sub {
     my $is = $s->space($space->{id});
     is_deeply([@$is{qw(record title topics)}], [false, 'new', ['a']],
               'all of them hold');
+    $s->stop;
+};
+
+subtest 'it goes live while it is changed' => sub {
+    my $s = Test::Spaces->new(workers => 1, redis_timeout => '10s')->start;
+    my $space = $s->create(record => true);
+    # what is written waits, in this order; what is read does not
+    is($s->redis('CLIENT', 'PAUSE', 1500, 'WRITE'), 'OK', 'no writes now');
+    my $live = IO::Socket::UNIX->new(Peer => "$s->{dir}/redis.sock") or die;
+    my @command = ('HSET', "spaces:space:{$space->{id}}", 'state', 'live');
+    print $live '*' . @command . "\r\n",
+        map { '$' . length($_) . "\r\n$_\r\n" } @command;
+    $live->flush;
+    sleep 0.2;
+    my $res = $s->http('PATCH', "/spaces/$space->{id}",
+                       $s->bearer($space->{token}), json => { record => false });
+    is(Test::Spaces::read_reply($live), 0, 'it is live');
+    is($res->code, 409, 'too late');
+    is($res->json->{type}, 'urn:spaces:begun', 'and why');
+    is($s->redis('HGET', "spaces:space:{$space->{id}}", 'record'), 1,
+       'it stays as it was');
     $s->stop;
 };
 
