@@ -14,6 +14,7 @@ use Test::More;
 use Test::Spaces;
 use Test::Spaces::Audio qw(samples);
 use Test::Spaces::Ogg qw(build packets pages silence_of);
+use Test::Spaces::Recordings qw(preconditions);
 use Time::HiRes qw(sleep time);
 
 # noise, so that a sample that is not in its place is told
@@ -193,20 +194,7 @@ sub ranges {
     is($get->({ Range => 'bytes=0-9', 'If-Range' => '"other"' })->body, $body,
        'If-Range that does not');
     is($get->({ 'If-None-Match' => $etag })->code, 304, 'If-None-Match');
-    for ({ 'If-Match' => '"other"' }, { 'If-Match' => "W/$etag" },
-         { 'If-Unmodified-Since' => 'Thu, 01 Jan 1970 00:00:00 GMT' }) {
-        my $res = $get->($_);
-        my $name = join ': ', %$_;
-        is($res->code, 412, "$name: 412");
-        is(($res->json // {})->{type}, 'urn:spaces:precondition-failed',
-           "$name: a problem");
-        is($res->headers->cache_control, 'private, no-store',
-           "$name: that nobody keeps");
-    }
-    is($get->($_)->code, 200, join ': ', %$_)
-        for { 'If-Match' => "\"other\", $etag" }, { 'If-Match' => '*' },
-            { 'If-Unmodified-Since' => 'Fri, 01 Jan 2100 00:00:00 GMT' },
-            { 'If-Unmodified-Since' => 'never' };
+    preconditions($get, $etag);
 
     # several on one connection
     my $socket = $s->socket;

@@ -36,7 +36,9 @@ subtest 'deletion, in every state' => sub {
     is(delete_it($s, $space)->code, 204, 'a scheduled one is cancelled');
     is($s->http('GET', "/spaces/$space->{id}")->code, 404, 'it is gone');
     is_deeply($s->http('GET', '/spaces')->json->{spaces}, [], 'from the list');
-    is($s->ingest($space, $audio)->code, 404, 'nobody can talk in it');
+    is($s->ingest($space, $audio)->code, 401, 'its token is none any more');
+    is($s->http('PUT', "/spaces/$space->{id}/ingest", $s->as('ana'), $audio)
+           ->code, 404, 'nobody can talk in it');
 
     $space = recorded($s, topics => ['chess']);
     my $share = $s->http('POST', "/spaces/$space->{id}/shares", $s->as('ana'),

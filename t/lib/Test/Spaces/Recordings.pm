@@ -16,6 +16,7 @@ use Test::Spaces::Ogg qw(build silence_of);
 use parent 'Exporter';
 our @EXPORT = qw(files available held recorded delete_it moderator audit
                  plant rfc3339);
+our @EXPORT_OK = qw(preconditions);
 
 # a second of it
 our $audio = build(packets => [silence_of(50)]);
@@ -89,6 +90,25 @@ sub plant {
         }));
     }
     system('chown', '-R', '--reference', $owner, $dir) if $> == 0;
+}
+
+# what $get, with these headers, gets of a recording of this entity tag
+sub preconditions {
+    my ($get, $etag) = @_;
+    for ({ 'If-Match' => '"other"' }, { 'If-Match' => "W/$etag" },
+         { 'If-Unmodified-Since' => 'Thu, 01 Jan 1970 00:00:00 GMT' }) {
+        my $res = $get->($_);
+        my $name = join ': ', %$_;
+        is($res->code, 412, "$name: 412");
+        is(($res->json // {})->{type}, 'urn:spaces:precondition-failed',
+           "$name: a problem");
+        is($res->headers->cache_control, 'private, no-store',
+           "$name: that nobody keeps");
+    }
+    is($get->($_)->code, 200, join ': ', %$_)
+        for { 'If-Match' => "\"other\", $etag" }, { 'If-Match' => '*' },
+            { 'If-Unmodified-Since' => 'Fri, 01 Jan 2100 00:00:00 GMT' },
+            { 'If-Unmodified-Since' => 'never' };
 }
 
 # a time in so many seconds
