@@ -28,6 +28,8 @@ static ngx_int_t ngx_http_spaces_api_route(ngx_http_request_t *r,
     ngx_http_spaces_route_t *route);
 static ngx_int_t ngx_http_spaces_api_bad_method(ngx_http_request_t *r,
     const char *allow);
+static ngx_int_t ngx_http_spaces_api_write(ngx_http_request_t *r,
+    ngx_http_spaces_step_pt step);
 static ngx_int_t ngx_http_spaces_api_load(ngx_http_request_t *r,
     ngx_http_spaces_step_pt step);
 
@@ -118,7 +120,7 @@ ngx_http_spaces_api_handler(ngx_http_request_t *r)
         }
 
         if (r->method == NGX_HTTP_PATCH) {
-            return ngx_http_spaces_body_read(r, ngx_http_spaces_api_patch_body);
+            return ngx_http_spaces_api_write(r, ngx_http_spaces_api_patch_body);
         }
 
         if (r->method == NGX_HTTP_DELETE) {
@@ -158,7 +160,7 @@ ngx_http_spaces_api_handler(ngx_http_request_t *r)
     if (route.n == 2 && ngx_strcmp(s[1].data, "end") == 0) {
 
         if (r->method == NGX_HTTP_POST) {
-            return ngx_http_spaces_body_read(r, ngx_http_spaces_api_end_body);
+            return ngx_http_spaces_api_write(r, ngx_http_spaces_api_end_body);
         }
 
         return ngx_http_spaces_api_bad_method(r, "POST");
@@ -172,8 +174,8 @@ ngx_http_spaces_api_handler(ngx_http_request_t *r)
         }
 
         if (r->method == NGX_HTTP_POST) {
-            return ngx_http_spaces_body_read(r,
-                                            ngx_http_spaces_api_shares_body);
+            return ngx_http_spaces_api_write(r,
+                                           ngx_http_spaces_api_shares_body);
         }
 
         return ngx_http_spaces_api_bad_method(r, "GET, HEAD, POST");
@@ -192,7 +194,7 @@ ngx_http_spaces_api_handler(ngx_http_request_t *r)
     if (route.n == 2 && ngx_strcmp(s[1].data, "speakers") == 0) {
 
         if (r->method == NGX_HTTP_POST) {
-            return ngx_http_spaces_body_read(r,
+            return ngx_http_spaces_api_write(r,
                                            ngx_http_spaces_api_invite_body);
         }
 
@@ -202,7 +204,7 @@ ngx_http_spaces_api_handler(ngx_http_request_t *r)
     if (route.n == 3 && ngx_strcmp(s[1].data, "speakers") == 0) {
 
         if (r->method == NGX_HTTP_PATCH) {
-            return ngx_http_spaces_body_read(r,
+            return ngx_http_spaces_api_write(r,
                                            ngx_http_spaces_api_speaker_body);
         }
 
@@ -217,7 +219,7 @@ ngx_http_spaces_api_handler(ngx_http_request_t *r)
     if (route.n == 2 && ngx_strcmp(s[1].data, "tickets") == 0) {
 
         if (r->method == NGX_HTTP_POST) {
-            return ngx_http_spaces_body_read(r,
+            return ngx_http_spaces_api_write(r,
                                            ngx_http_spaces_api_tickets_body);
         }
 
@@ -301,6 +303,24 @@ ngx_http_spaces_api_bad_method(ngx_http_request_t *r, const char *allow)
 
     return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_METHOD,
                                    "here are: %s", allow);
+}
+
+
+/* who is nobody changes nothing: that comes before what is wrong with a body */
+
+static ngx_int_t
+ngx_http_spaces_api_write(ngx_http_request_t *r, ngx_http_spaces_step_pt step)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ctx->user.len == 0 && ctx->hash.len == 0) {
+        return ngx_http_spaces_begin(r,
+                    ngx_http_spaces_api_load(r, ngx_http_spaces_require_host));
+    }
+
+    return ngx_http_spaces_body_read(r, step);
 }
 
 

@@ -302,6 +302,16 @@ sub run {
     };
     $problem->($patch->({}, { title => 'y' }), 401, 'unauthorized',
                'nobody changes');
+    my $hidden = $s->create(visibility => 'unlisted');
+    for (['PATCH', ''], map { ['POST', $_] } qw(/end /shares /speakers
+                                                /tickets)) {
+        my ($method, $path) = @$_;
+        $problem->($s->http($method, "/spaces/$space->{id}$path",
+                            { 'Content-Type' => 'text/plain' }, '{bad'),
+                   401, 'unauthorized', "$method $path, whatever it says");
+        $problem->($s->http($method, "/spaces/$hidden->{id}$path", {}, '{bad'),
+                   404, 'not-found', "$method $path of what nobody may see");
+    }
     $problem->($patch->($s->as('bob'), { title => 'y' }), 403, 'forbidden',
                'another user');
     $problem->($patch->($s->bearer('x' x 32), { title => 'y' }), 403,
