@@ -42,7 +42,8 @@ sub held { return join ' ', map { "held/$_[0].$_" } qw(json opus wave) }
 sub recorded {
     my ($s, %fields) = @_;
     my $space = $s->create(record => true, %fields);
-    is($s->ingest($space, $audio)->code, 200, 'recorded');
+    my $res = $s->ingest($space, $audio);
+    is($res->code, 200, 'recorded') or diag($res->body);
     return $space;
 }
 
