@@ -2,7 +2,7 @@
 /*
  * Copyright (C) Spaces for nginx contributors
  *
- * Requests that wait for what a room does.
+ * Requests that wait: for what a room does, or for who looks what was left.
  */
 
 
@@ -103,4 +103,18 @@ ngx_http_spaces_await_cleanup(void *data)
         await->waiting = 0;
         ngx_http_spaces_stop_waiting(&await->waiter);
     }
+}
+
+
+ngx_uint_t
+ngx_http_spaces_is_scanned(ngx_http_request_t *r)
+{
+    ngx_http_spaces_shm_t        *sh;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    sh = smcf->zone->sh;
+
+    return sh->scanned || sh->waiting;
 }

@@ -14,7 +14,6 @@
 static ngx_int_t ngx_http_spaces_delete_ended(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_delete_held(ngx_http_request_t *r,
     ngx_http_spaces_space_t *space);
-static ngx_uint_t ngx_http_spaces_delete_is_scanned(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_delete_scanned(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_delete_late(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_delete_forget(ngx_http_request_t *r);
@@ -93,24 +92,10 @@ ngx_http_spaces_delete_ended(ngx_http_request_t *r)
          * nginx stopped: who looks for that comes first
          */
 
-        return ngx_http_spaces_await(r, ngx_http_spaces_delete_is_scanned,
+        return ngx_http_spaces_await(r, ngx_http_spaces_is_scanned,
                                      ngx_http_spaces_delete_scanned,
                                      ngx_http_spaces_delete_late);
     }
-}
-
-
-static ngx_uint_t
-ngx_http_spaces_delete_is_scanned(ngx_http_request_t *r)
-{
-    ngx_http_spaces_shm_t        *sh;
-    ngx_http_spaces_main_conf_t  *smcf;
-
-    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
-
-    sh = smcf->zone->sh;
-
-    return sh->scanned || sh->waiting;
 }
 
 

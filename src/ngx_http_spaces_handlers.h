@@ -76,6 +76,9 @@ ngx_int_t ngx_http_spaces_await(ngx_http_request_t *r,
     ngx_http_spaces_done_pt done, ngx_http_spaces_step_pt step,
     ngx_http_spaces_step_pt late);
 
+/* "done": what was left when nginx stopped is known, or another one has it */
+ngx_uint_t ngx_http_spaces_is_scanned(ngx_http_request_t *r);
+
 /*
  * Ends the Space that is loaded, if it is live, and goes on with the step when
  * all of its recording is there; at once, or later.

@@ -12,7 +12,6 @@
 
 
 static ngx_int_t ngx_http_spaces_ingest_loaded(ngx_http_request_t *r);
-static ngx_int_t ngx_http_spaces_ingest_begin(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_ingest_role(ngx_http_request_t *r);
 static ngx_str_t ngx_http_spaces_ingest_id(ngx_http_request_t *r);
 static ngx_http_spaces_ingest_t *ngx_http_spaces_ingest_create(
@@ -108,11 +107,11 @@ ngx_http_spaces_ingest_loaded(ngx_http_request_t *r)
 
     ingest->protocol = protocol;
 
-    return ngx_http_spaces_ingest_room(r, ngx_http_spaces_ingest_begin);
+    return ngx_http_spaces_ingest_room(r);
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_spaces_ingest_begin(ngx_http_request_t *r)
 {
     ngx_http_spaces_ctx_t     *ctx;

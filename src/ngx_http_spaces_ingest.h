@@ -96,11 +96,13 @@ struct ngx_http_spaces_ingest_s {
 ngx_int_t ngx_http_spaces_ingest_admit(ngx_http_request_t *r);
 
 /*
- * Goes on with the step, now or later, if there is room for the Space to begin
- * and disk for its recording, or it has begun; otherwise it is the answer
+ * Begins, now or later, if there is room for the Space and disk for its
+ * recording, or it has begun; otherwise it is the answer
  */
-ngx_int_t ngx_http_spaces_ingest_room(ngx_http_request_t *r,
-    ngx_http_spaces_step_pt step);
+ngx_int_t ngx_http_spaces_ingest_room(ngx_http_request_t *r);
+
+/* the source that was admitted is told to talk, and read */
+ngx_int_t ngx_http_spaces_ingest_begin(ngx_http_request_t *r);
 
 /* the answers if there is no room, no disk */
 ngx_int_t ngx_http_spaces_ingest_full(ngx_http_request_t *r);

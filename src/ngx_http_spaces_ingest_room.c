@@ -9,24 +9,25 @@
 
 
 #include "ngx_http_spaces_file.h"
+#include "ngx_http_spaces_handlers.h"
 #include "ngx_http_spaces_ingest.h"
 #include "ngx_http_spaces_tick.h"
 
 
 typedef struct {
-    ngx_http_request_t       *request;    /* NULL: it is gone */
-    ngx_http_spaces_step_pt   step;
-    ngx_thread_task_t         task;
+    ngx_http_request_t  *request;    /* NULL: it is gone */
+    ngx_thread_task_t    task;
 
-    off_t                     free;       /* bytes, -1 on error */
-    unsigned                  busy:1;
+    off_t                free;       /* bytes, -1 on error */
+    unsigned             busy:1;
 
-    char                      name[NGX_MAX_PATH];
+    char                 name[NGX_MAX_PATH];
 } ngx_http_spaces_disk_t;
 
 
-static ngx_int_t ngx_http_spaces_ingest_disk(ngx_http_request_t *r,
-    ngx_http_spaces_step_pt step);
+static ngx_int_t ngx_http_spaces_ingest_scanned(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_ingest_need(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_ingest_disk(ngx_http_request_t *r);
 static void ngx_http_spaces_ingest_disk_task(void *data, ngx_log_t *log);
 static void ngx_http_spaces_ingest_disk_done(ngx_event_t *ev);
 static ngx_int_t ngx_http_spaces_ingest_disk_low(ngx_http_request_t *r);
@@ -34,8 +35,42 @@ static void ngx_http_spaces_ingest_disk_leave(void *data);
 
 
 ngx_int_t
-ngx_http_spaces_ingest_room(ngx_http_request_t *r,
-    ngx_http_spaces_step_pt step)
+ngx_http_spaces_ingest_room(ngx_http_request_t *r)
+{
+    if (ngx_http_spaces_is_scanned(r)) {
+        return ngx_http_spaces_ingest_need(r);
+    }
+
+    /* nginx has just started: what a crash left may be of this very Space */
+
+    return ngx_http_spaces_await(r, ngx_http_spaces_is_scanned,
+                                 ngx_http_spaces_ingest_scanned,
+                                 ngx_http_spaces_ingest_scanned);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_ingest_scanned(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    ctx->in_room = ngx_http_spaces_zone_overlay(smcf->zone, ctx->space,
+                                                &ctx->room)
+                   == NGX_OK;
+
+    rc = ngx_http_spaces_ingest_admit(r);
+
+    return rc == NGX_DECLINED ? ngx_http_spaces_ingest_need(r) : rc;
+}
+
+
+static ngx_int_t
+ngx_http_spaces_ingest_need(ngx_http_request_t *r)
 {
     ngx_http_spaces_ctx_t        *ctx;
     ngx_http_spaces_main_conf_t  *smcf;
@@ -44,20 +79,20 @@ ngx_http_spaces_ingest_room(ngx_http_request_t *r,
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
     if (ctx->in_room || ctx->space->state != NGX_HTTP_SPACES_SCHEDULED) {
-        return step(r);
+        return ngx_http_spaces_ingest_begin(r);
     }
 
     if (!ngx_http_spaces_zone_has_room(smcf->zone, ctx->space)) {
         return ngx_http_spaces_ingest_full(r);
     }
 
-    return ctx->space->record ? ngx_http_spaces_ingest_disk(r, step) : step(r);
+    return ctx->space->record ? ngx_http_spaces_ingest_disk(r)
+                              : ngx_http_spaces_ingest_begin(r);
 }
 
 
 static ngx_int_t
-ngx_http_spaces_ingest_disk(ngx_http_request_t *r,
-    ngx_http_spaces_step_pt step)
+ngx_http_spaces_ingest_disk(ngx_http_request_t *r)
 {
     ngx_str_t                     path;
     ngx_pool_cleanup_t           *cln;
@@ -89,7 +124,6 @@ ngx_http_spaces_ingest_disk(ngx_http_request_t *r,
     ngx_memcpy(disk->name, path.data, path.len);
 
     disk->request = r;
-    disk->step = step;
     disk->task.ctx = disk;
     disk->task.handler = ngx_http_spaces_ingest_disk_task;
     disk->task.event.data = disk;
@@ -148,7 +182,7 @@ ngx_http_spaces_ingest_disk_done(ngx_event_t *ev)
     /* a disk that fails is told of by who can not write there */
 
     rc = (disk->free != -1 && disk->free < smcf->min_free)
-         ? ngx_http_spaces_ingest_disk_low(r) : disk->step(r);
+         ? ngx_http_spaces_ingest_disk_low(r) : ngx_http_spaces_ingest_begin(r);
 
     ngx_http_spaces_continue(r, rc);
     ngx_http_run_posted_requests(c);

@@ -11,7 +11,7 @@ use lib "$FindBin::Bin/lib";
 
 use IO::Select;
 use Mojo::Date;
-use Mojo::JSON qw(decode_json true);
+use Mojo::JSON qw(decode_json false true);
 use Test::More;
 use Test::Spaces;
 use Test::Spaces::Audio qw(broken_pages steady);
@@ -534,6 +534,35 @@ subtest 'what is being deleted does not begin' => sub {
         $s->http('GET', "/spaces/$id", $s->as('ana'))->code == 404;
     }), 'and gone');
     is($s->redis('EXISTS', "spaces:space:{$id}"), 0, 'for good');
+    $s->stop;
+};
+
+subtest 'who comes before it is known what a crash left' => sub {
+    my $s = Test::Spaces->new(workers => 2, with_faults)->start;
+    chmod 0777, $s->{dir};
+    my @spaces = map { $s->create(record => $_) } (true, false);
+    my $plain = $s->create;
+    $s->stop_nginx('KILL');
+    my $left = 'a' x 20;
+    spurt("$s->{dir}/spaces/live/$left.json", '{}');
+    faults($s, "open live/$left stall");
+    $s->start_nginx;
+    ok(until_ok(sub { -e "$s->{dir}/faults.stalled" }), 'it is looked for');
+
+    my $said = build(packets => [silence_of(5)]);
+    my @hosts = map {
+        my $host = $s->begin_ingest($_);
+        Test::Spaces::chunk($host, $said);
+        print $host "0\r\n\r\n";
+        $host;
+    } @spaces;
+    is(scalar(() = IO::Select->new(@hosts)->can_read(1)), 0,
+       'hosts are kept waiting');
+    is($s->http('GET', '/spaces')->code, 200, 'who reads is not');
+    close $s->begin_ingest($plain);
+    faults($s);
+    like(Test::Spaces::read_all($_, 60), qr{^HTTP/1.1 200 }, 'and talk then')
+        for @hosts;
     $s->stop;
 };
 
