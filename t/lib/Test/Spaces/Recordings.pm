@@ -43,7 +43,9 @@ sub recorded {
     my ($s, %fields) = @_;
     my $space = $s->create(record => true, %fields);
     my $res = $s->ingest($space, $audio);
-    is($res->code, 200, 'recorded') or diag($res->body);
+    is($res->code, 200, 'recorded')
+        or diag($res->body, grep { /\[(?:crit|error)\]/ }
+                            $s->error_log =~ /^.*\n/mg);
     return $space;
 }
 
