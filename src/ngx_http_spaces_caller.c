@@ -11,6 +11,7 @@
 
 
 static void ngx_http_spaces_ctx_cleanup(void *data);
+static void ngx_http_spaces_unescape(ngx_str_t *value);
 
 
 ngx_http_spaces_ctx_t *
@@ -314,7 +315,7 @@ ngx_int_t
 ngx_http_spaces_arg(ngx_http_request_t *r, const char *name, ngx_str_t *value)
 {
     size_t   len;
-    u_char  *p, *end, *last, *src, *dst;
+    u_char  *p, *end, *last, *src;
 
     len = ngx_strlen(name);
     last = r->args.data + r->args.len;
@@ -336,21 +337,45 @@ ngx_http_spaces_arg(ngx_http_request_t *r, const char *name, ngx_str_t *value)
 
         src = ngx_min(p + len + 1, end);
 
-        dst = ngx_pnalloc(r->pool, end - src + 1);
-        if (dst == NULL) {
+        value->len = end - src;
+        value->data = ngx_pnalloc(r->pool, value->len + 1);
+
+        if (value->data == NULL) {
             return NGX_ERROR;
         }
 
-        value->data = dst;
-
-        ngx_unescape_uri(&dst, &src, end - src, 0);
-
-        value->len = dst - value->data;
+        ngx_memcpy(value->data, src, value->len);
+        ngx_http_spaces_unescape(value);
 
         return NGX_OK;
     }
 
     return NGX_DECLINED;
+}
+
+
+/* in place; a form writes a space as a plus */
+
+static void
+ngx_http_spaces_unescape(ngx_str_t *value)
+{
+    u_char  *p, *src, *dst, *last;
+
+    last = value->data + value->len;
+
+    for (p = value->data; p < last; p++) {
+
+        if (*p == '+') {
+            *p = ' ';
+        }
+    }
+
+    src = value->data;
+    dst = value->data;
+
+    ngx_unescape_uri(&dst, &src, value->len, 0);
+
+    value->len = dst - value->data;
 }
 
 

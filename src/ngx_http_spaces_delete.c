@@ -8,6 +8,7 @@
 
 
 #include "ngx_http_spaces_handlers.h"
+#include "ngx_http_spaces_load.h"
 #include "ngx_http_spaces_moving.h"
 
 
@@ -102,15 +103,11 @@ ngx_http_spaces_delete_ended(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_spaces_delete_scanned(ngx_http_request_t *r)
 {
-    ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_main_conf_t  *smcf;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ngx_http_spaces_load_room(r);
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
-
-    ctx->in_room = ngx_http_spaces_zone_overlay(smcf->zone, ctx->space,
-                                                &ctx->room)
-                   == NGX_OK;
 
     if (ctx->in_room && (ctx->space->state != NGX_HTTP_SPACES_ENDED
                          || ctx->space->recording != NGX_HTTP_SPACES_NONE))

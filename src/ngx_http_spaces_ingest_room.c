@@ -11,6 +11,7 @@
 #include "ngx_http_spaces_file.h"
 #include "ngx_http_spaces_handlers.h"
 #include "ngx_http_spaces_ingest.h"
+#include "ngx_http_spaces_load.h"
 #include "ngx_http_spaces_tick.h"
 
 
@@ -52,16 +53,9 @@ ngx_http_spaces_ingest_room(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_spaces_ingest_scanned(ngx_http_request_t *r)
 {
-    ngx_int_t                     rc;
-    ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_main_conf_t  *smcf;
+    ngx_int_t  rc;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
-
-    ctx->in_room = ngx_http_spaces_zone_overlay(smcf->zone, ctx->space,
-                                                &ctx->room)
-                   == NGX_OK;
+    ngx_http_spaces_load_room(r);
 
     rc = ngx_http_spaces_ingest_admit(r);
 

@@ -424,7 +424,7 @@ ngx_http_spaces_ingest_cut(void *data)
     ngx_http_spaces_ingest_t  *ingest = data;
 
     if (ingest->ws && !ingest->done && ingest->request->connection->close) {
-        ngx_http_spaces_websocket_close(ingest->ws, NGX_HTTP_SPACES_WS_AGAIN,
+        ngx_http_spaces_websocket_leave(ingest->ws, NGX_HTTP_SPACES_WS_AGAIN,
                                         "this server restarts");
     }
 

@@ -739,7 +739,7 @@ ngx_http_spaces_live_cleanup(void *data)
         && ngx_http_spaces_listener_is_even(&live->listener))
     {
         if (live->ws) {
-            ngx_http_spaces_websocket_close(live->ws, NGX_HTTP_SPACES_WS_AGAIN,
+            ngx_http_spaces_websocket_leave(live->ws, NGX_HTTP_SPACES_WS_AGAIN,
                                             "this server restarts");
 
         } else if (live->listener.form == ngx_http_spaces_form_ogg_chunked

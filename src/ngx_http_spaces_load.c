@@ -427,12 +427,10 @@ static ngx_int_t
 ngx_http_spaces_overlay(ngx_http_request_t *r,
     ngx_http_spaces_cached_t *cached)
 {
-    ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_space_t      *space;
-    ngx_http_spaces_main_conf_t  *smcf;
+    ngx_http_spaces_ctx_t    *ctx;
+    ngx_http_spaces_space_t  *space;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
     space = ctx->fresh ? NULL : cached->live;
 
@@ -451,10 +449,24 @@ ngx_http_spaces_overlay(ngx_http_request_t *r,
     *space = *ctx->space;
     ctx->space = space;
 
-    ctx->in_room = ngx_http_spaces_zone_overlay(smcf->zone, space, &ctx->room)
-                   == NGX_OK;
+    ngx_http_spaces_load_room(r);
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_spaces_load_room(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    ctx->in_room = ngx_http_spaces_zone_overlay(smcf->zone, ctx->space,
+                                                &ctx->room)
+                   == NGX_OK;
 }
 
 

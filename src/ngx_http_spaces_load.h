@@ -31,6 +31,9 @@ ngx_int_t ngx_http_spaces_load(ngx_http_request_t *r,
 ngx_int_t ngx_http_spaces_load_again(ngx_http_request_t *r,
     ngx_http_spaces_step_pt step);
 
+/* how the Space is in its room by now: sets "in_room", "room", and "space" */
+void ngx_http_spaces_load_room(ngx_http_request_t *r);
+
 /*
  * A command, or several as a transaction, on behalf of a request: the reply
  * goes to the function, unless the request is gone; without an answer of Redis

@@ -16,8 +16,6 @@
 #define NGX_HTTP_SPACES_OEMBED_URL    2048
 
 
-static ngx_int_t ngx_http_spaces_oembed_url(ngx_http_request_t *r,
-    ngx_str_t *url);
 static ngx_int_t ngx_http_spaces_oembed_token(ngx_http_request_t *r,
     ngx_str_t *url, ngx_str_t *token);
 static ngx_int_t ngx_http_spaces_oembed_size(ngx_http_request_t *r,
@@ -50,7 +48,15 @@ ngx_http_spaces_oembed_handler(ngx_http_request_t *r)
                                        "\"format\" can be \"json\" alone");
     }
 
-    if (ngx_http_spaces_oembed_url(r, &url) != NGX_OK) {
+    rc = ngx_http_spaces_arg(r, "url", &url);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED || url.len == 0
+        || url.len > NGX_HTTP_SPACES_OEMBED_URL)
+    {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
                                        "\"url\" must be a share link");
     }
@@ -69,34 +75,6 @@ ngx_http_spaces_oembed_handler(ngx_http_request_t *r)
 
     return ngx_http_spaces_begin(r,
                ngx_http_spaces_load(r, ngx_http_spaces_oembed_loaded));
-}
-
-
-static ngx_int_t
-ngx_http_spaces_oembed_url(ngx_http_request_t *r, ngx_str_t *url)
-{
-    u_char     *src, *dst;
-    ngx_str_t   value;
-
-    if (ngx_http_arg(r, (u_char *) "url", 3, &value) != NGX_OK
-        || value.len == 0 || value.len > NGX_HTTP_SPACES_OEMBED_URL)
-    {
-        return NGX_DECLINED;
-    }
-
-    dst = ngx_pnalloc(r->pool, value.len);
-    if (dst == NULL) {
-        return NGX_ERROR;
-    }
-
-    url->data = dst;
-    src = value.data;
-
-    ngx_unescape_uri(&dst, &src, value.len, 0);
-
-    url->len = dst - url->data;
-
-    return NGX_OK;
 }
 
 

@@ -167,8 +167,8 @@ ngx_table_elt_t *ngx_http_spaces_find_header(ngx_http_request_t *r,
     const char *name, ngx_table_elt_t *before);
 
 /*
- * The first argument of that name, unescaped, empty if it has no value;
- * NGX_DECLINED if there is none, NGX_ERROR without memory
+ * The first argument of that name, unescaped, and empty if it has no value;
+ * NGX_DECLINED if there is none, *value is as it was; NGX_ERROR without memory
  */
 ngx_int_t ngx_http_spaces_arg(ngx_http_request_t *r, const char *name,
     ngx_str_t *value);

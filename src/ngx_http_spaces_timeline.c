@@ -44,8 +44,6 @@ typedef struct {
 static ngx_int_t ngx_http_spaces_timeline_arguments(ngx_http_request_t *r,
     ngx_http_spaces_timeline_t *tl);
 static ngx_int_t ngx_http_spaces_timeline_known(ngx_http_request_t *r);
-static ngx_int_t ngx_http_spaces_timeline_argument(ngx_http_request_t *r,
-    const char *name, ngx_str_t *value);
 static ngx_int_t ngx_http_spaces_timeline_keys(ngx_http_request_t *r,
     ngx_http_spaces_timeline_t *tl);
 static ngx_int_t ngx_http_spaces_timeline_round(ngx_http_request_t *r);
@@ -124,8 +122,21 @@ static ngx_int_t
 ngx_http_spaces_timeline_arguments(ngx_http_request_t *r,
     ngx_http_spaces_timeline_t *tl)
 {
-    ngx_int_t  n, rc;
-    ngx_str_t  value;
+    ngx_int_t   n, rc;
+    ngx_str_t   state, limit, cursor;
+    ngx_uint_t  i;
+
+    const struct {
+        const char  *name;
+        ngx_str_t   *value;
+    } args[] = {
+        { "state", &state },
+        { "limit", &limit },
+        { "cursor", &cursor },
+        { "topic", &tl->topic },
+        { "language", &tl->language },
+        { "host", &tl->host }
+    };
 
     rc = ngx_http_spaces_timeline_known(r);
 
@@ -133,11 +144,21 @@ ngx_http_spaces_timeline_arguments(ngx_http_request_t *r,
         return rc;
     }
 
+    /* one that is empty is as none */
+
+    for (i = 0; i < sizeof(args) / sizeof(args[0]); i++) {
+        ngx_str_null(args[i].value);
+
+        if (ngx_http_spaces_arg(r, args[i].name, args[i].value) == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+    }
+
     tl->state = -1;
     tl->limit = NGX_HTTP_SPACES_LIMIT;
 
-    if (ngx_http_spaces_timeline_argument(r, "state", &value) == NGX_OK) {
-        tl->state = ngx_http_spaces_name_index(ngx_http_spaces_states, &value);
+    if (state.len) {
+        tl->state = ngx_http_spaces_name_index(ngx_http_spaces_states, &state);
 
         if (tl->state == NGX_ERROR) {
             return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
@@ -146,8 +167,8 @@ ngx_http_spaces_timeline_arguments(ngx_http_request_t *r,
         }
     }
 
-    if (ngx_http_spaces_timeline_argument(r, "limit", &value) == NGX_OK) {
-        n = ngx_atoi(value.data, value.len);
+    if (limit.len) {
+        n = ngx_atoi(limit.data, limit.len);
 
         if (n < 1 || n > NGX_HTTP_SPACES_MAX_LIMIT) {
             return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
@@ -158,18 +179,13 @@ ngx_http_spaces_timeline_arguments(ngx_http_request_t *r,
         tl->limit = (ngx_uint_t) n;
     }
 
-    if (ngx_http_spaces_timeline_argument(r, "cursor", &value) == NGX_OK
-        && ngx_http_spaces_cursor_read(r->pool, &value, &tl->cursor)
-           != NGX_OK)
+    if (cursor.len
+        && ngx_http_spaces_cursor_read(r->pool, &cursor, &tl->cursor) != NGX_OK)
     {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
                                        "\"cursor\" must be the \"next\" of an "
                                        "answer before");
     }
-
-    (void) ngx_http_spaces_timeline_argument(r, "topic", &tl->topic);
-    (void) ngx_http_spaces_timeline_argument(r, "language", &tl->language);
-    (void) ngx_http_spaces_timeline_argument(r, "host", &tl->host);
 
     if (tl->topic.len > NGX_HTTP_SPACES_MAX_NAME * 4
         || tl->language.len > NGX_HTTP_SPACES_MAX_NAME * 4
@@ -246,47 +262,6 @@ ngx_http_spaces_timeline_known(ngx_http_request_t *r)
     }
 
     return NGX_DECLINED;
-}
-
-
-/* unescaped; NGX_DECLINED if it isn't there, or is empty */
-
-static ngx_int_t
-ngx_http_spaces_timeline_argument(ngx_http_request_t *r, const char *name,
-    ngx_str_t *value)
-{
-    u_char     *src, *dst, *p;
-    ngx_str_t   raw;
-
-    ngx_str_null(value);
-
-    if (ngx_http_arg(r, (u_char *) name, ngx_strlen(name), &raw) != NGX_OK
-        || raw.len == 0)
-    {
-        return NGX_DECLINED;
-    }
-
-    dst = ngx_pnalloc(r->pool, raw.len);
-    if (dst == NULL) {
-        return NGX_DECLINED;
-    }
-
-    value->data = dst;
-    src = raw.data;
-
-    /* a form writes a space as a plus */
-
-    for (p = raw.data; p < raw.data + raw.len; p++) {
-        if (*p == '+') {
-            *p = ' ';
-        }
-    }
-
-    ngx_unescape_uri(&dst, &src, raw.len, 0);
-
-    value->len = dst - value->data;
-
-    return NGX_OK;
 }
 
 

@@ -26,6 +26,12 @@
 /* how long the frame of the end may take to be sent, ms */
 #define NGX_HTTP_SPACES_WS_CLOSE   5000
 
+/* the head of a frame that is sent, RFC 6455, 5.2: it has no mask, bytes */
+#define NGX_HTTP_SPACES_WS_HEAD    10
+
+/* what is sent with it at most, bytes */
+#define NGX_HTTP_SPACES_WS_FIRST   1400
+
 
 struct ngx_http_spaces_websocket_s {
     ngx_http_request_t                    *request;
@@ -37,6 +43,11 @@ struct ngx_http_spaces_websocket_s {
     size_t                                 turn;      /* bytes of this one */
     ngx_uint_t                             pieces;    /* of the message */
     ngx_uint_t                             pongs;     /* not all are sent */
+
+    /* of a frame whose payload follows: in one segment, and one TLS record */
+    u_char                                 head[NGX_HTTP_SPACES_WS_HEAD];
+    size_t                                 head_len;
+
     unsigned                               held:1;
     unsigned                               asked:1;
     unsigned                               closing:1;
@@ -66,6 +77,10 @@ static ssize_t ngx_http_spaces_websocket_recv_callback(
 static ssize_t ngx_http_spaces_websocket_send_callback(
     wslay_event_context_ptr ctx, const uint8_t *buf, size_t len, int flags,
     void *data);
+static ssize_t ngx_http_spaces_websocket_send_first(
+    ngx_http_spaces_websocket_t *ws, const uint8_t *buf, size_t len);
+static ssize_t ngx_http_spaces_websocket_send_bytes(
+    ngx_http_spaces_websocket_t *ws, const uint8_t *buf, size_t len);
 static void ngx_http_spaces_websocket_frame_callback(
     wslay_event_context_ptr ctx,
     const struct wslay_event_on_frame_recv_start_arg *arg, void *data);
@@ -255,7 +270,7 @@ ngx_http_spaces_websocket_open(ngx_http_request_t *r, ngx_str_t *protocol,
 
     ngx_http_spaces_own_connection(r);
 
-    /* the head of a frame is sent apart: what is said is not to wait for it */
+    /* what is said doesn't wait for the receipt of what was said before */
 
     if (ngx_tcp_nodelay(r->connection) != NGX_OK) {
         return NULL;
@@ -405,6 +420,30 @@ ngx_http_spaces_websocket_close(ngx_http_spaces_websocket_t *ws,
     ngx_add_timer(c->read, NGX_HTTP_SPACES_WS_CLOSE);
 
     ngx_http_spaces_websocket_flush(ws);
+}
+
+
+void
+ngx_http_spaces_websocket_leave(ngx_http_spaces_websocket_t *ws,
+    ngx_uint_t code, const char *reason)
+{
+    size_t             left;
+    ssize_t            n;
+    u_char             discarded[4096];
+    ngx_connection_t  *c;
+
+    ngx_http_spaces_websocket_close(ws, code, reason);
+
+    c = ws->request->connection;
+
+    for (left = NGX_HTTP_SPACES_WS_TURN; left; left -= ngx_min(left, (size_t) n))
+    {
+        n = c->recv(c, discarded, sizeof(discarded));
+
+        if (n <= 0) {
+            return;
+        }
+    }
 }
 
 
@@ -668,14 +707,73 @@ ngx_http_spaces_websocket_send_callback(wslay_event_context_ptr ctx,
     const uint8_t *buf, size_t len, int flags, void *data)
 {
     ssize_t                       n;
-    ngx_connection_t             *c;
     ngx_http_spaces_websocket_t  *ws = data;
+
+    if ((flags & WSLAY_MSG_MORE) && len <= NGX_HTTP_SPACES_WS_HEAD) {
+        ngx_memcpy(ws->head, buf, len);
+        ws->head_len = len;
+
+        return (ssize_t) len;
+    }
+
+    n = ws->head_len ? ngx_http_spaces_websocket_send_first(ws, buf, len)
+                     : ngx_http_spaces_websocket_send_bytes(ws, buf, len);
+
+    if (n > 0) {
+        return n;
+    }
+
+    wslay_event_set_error(ctx, n == NGX_AGAIN ? WSLAY_ERR_WOULDBLOCK
+                                              : WSLAY_ERR_CALLBACK_FAILURE);
+    return -1;
+}
+
+
+/* behind the head that waits; how much of the payload, or NGX_AGAIN, NGX_ERROR */
+
+static ssize_t
+ngx_http_spaces_websocket_send_first(ngx_http_spaces_websocket_t *ws,
+    const uint8_t *buf, size_t len)
+{
+    ssize_t  n;
+    u_char   first[NGX_HTTP_SPACES_WS_HEAD + NGX_HTTP_SPACES_WS_FIRST];
+
+    len = ngx_min(len, NGX_HTTP_SPACES_WS_FIRST);
+
+    ngx_memcpy(first, ws->head, ws->head_len);
+    ngx_memcpy(first + ws->head_len, buf, len);
+
+    n = ngx_http_spaces_websocket_send_bytes(ws, first, ws->head_len + len);
+
+    if (n < 0) {
+        return n;
+    }
+
+    if ((size_t) n <= ws->head_len) {
+        ws->head_len -= n;
+        ngx_memmove(ws->head, ws->head + n, ws->head_len);
+
+        return NGX_AGAIN;
+    }
+
+    n -= (ssize_t) ws->head_len;
+    ws->head_len = 0;
+
+    return n;
+}
+
+
+static ssize_t
+ngx_http_spaces_websocket_send_bytes(ngx_http_spaces_websocket_t *ws,
+    const uint8_t *buf, size_t len)
+{
+    ssize_t            n;
+    ngx_connection_t  *c;
 
     c = ws->request->connection;
 
     if (!c->write->ready) {
-        wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
-        return -1;
+        return NGX_AGAIN;
     }
 
     n = c->send(c, (u_char *) buf, len);
@@ -685,14 +783,12 @@ ngx_http_spaces_websocket_send_callback(wslay_event_context_ptr ctx,
     }
 
     if (n == NGX_AGAIN || n == 0) {
-        wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
-
-    } else {
-        c->error = 1;
-        wslay_event_set_error(ctx, WSLAY_ERR_CALLBACK_FAILURE);
+        return NGX_AGAIN;
     }
 
-    return -1;
+    c->error = 1;
+
+    return NGX_ERROR;
 }
 
 

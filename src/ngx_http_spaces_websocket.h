@@ -75,6 +75,14 @@ size_t ngx_http_spaces_websocket_backlog(ngx_http_spaces_websocket_t *ws);
 void ngx_http_spaces_websocket_close(ngx_http_spaces_websocket_t *ws,
     ngx_uint_t code, const char *reason);
 
+/*
+ * Likewise, of a connection that nginx closes right after: what came is thrown
+ * away, for closing with something unread resets the connection, and with that
+ * what was sent may be lost
+ */
+void ngx_http_spaces_websocket_leave(ngx_http_spaces_websocket_t *ws,
+    ngx_uint_t code, const char *reason);
+
 /* gives the connection up, without a word: "closed" is called soon */
 void ngx_http_spaces_websocket_drop(ngx_http_spaces_websocket_t *ws);
 

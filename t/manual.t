@@ -275,17 +275,16 @@ subtest 'an example by hand' => sub {
 
 subtest 'a page of the operator' => sub {
     my $location = take_block('nginx', qr/share\.html/);
-    mkdir "$s->{dir}/pages";
-    spurt("$s->{dir}/pages/share.html", take_block('html', qr/spaces_title/));
-    $location =~ s/root \/var\/www/root $s->{dir}/ or die;
+    my $own = Test::Spaces->new(workers => 1);
+    mkdir "$own->{dir}/pages";
+    spurt("$own->{dir}/pages/share.html", take_block('html', qr/spaces_title/));
+    $location =~ s/root \/var\/www/root $own->{dir}/ or die;
+    $own->{server_more} = $location =~ s/\^\/s\//^\/mine\//r;
+    $own->start;
 
-    my $own = Test::Spaces->new(workers => 1, no_redis => 1, http => {
-        spaces_redis => "unix:$s->{dir}/redis.sock",
-        spaces_path => "$s->{dir}/spaces",
-    }, server_more => $location =~ s/\^\/s\//^\/mine\//r)->start;
-    my $space = ended($s);
-    my $token = $s->http('POST', "/spaces/$space->{id}/shares", $s->as('ana'),
-                         json => {})->json->{token};
+    my $space = ended($own);
+    my $token = $own->http('POST', "/spaces/$space->{id}/shares",
+                           $own->as('ana'), json => {})->json->{token};
     my $page = $own->http('GET', "/mine/$token")->body;
     like($page, qr/<title>\Q$space->{title}\E<\/title>/, 'the title');
     like($page, qr/<p>By ana, 0:00:0\d<\/p>/, 'by whom, and how long');

@@ -199,6 +199,7 @@ subtest 'fragments, pings' => sub {
     }
     ok($ws->wait(sub { @{ $ws->{pongs} } == @packets }), 'each is answered');
     is((grep { $_ ne 'between' } @{ $ws->{pongs} }), 0, 'with what it said');
+    is($ws->{halves}, 0, 'and no frame comes in two segments');
     ok($loop->until(sub {
         ($s->space($space->{id})->{duration} // 0) > 1.1;
     }), 'it is played');

@@ -47,7 +47,7 @@ sub begin {
     my $self = bless {
         socket => $socket, out => '', in => '', head => '', messages => [],
         events => [], pongs => [], open => 0, gone => 0, key => $key,
-        path => $path,
+        path => $path, halves => 0,
     }, $class;
 
     $self->send_raw("GET $path HTTP/1.1\r\n"
@@ -113,7 +113,8 @@ sub flush {
     }
 }
 
-# Takes what there is to read, without waiting; false at the end.  Once, not
+# Takes what there is to read, without waiting; false at the end.  {halves} is
+# how often that ended in the middle of a frame.  Once, not
 # until nothing is left: who sends as fast as this reads would never let it end,
 # and who reads "a little" would have all.
 sub read {
@@ -122,6 +123,7 @@ sub read {
     my $n = sysread $self->{socket}, my $data, 65536;
     if ($n) {
         $self->feed($data);
+        $self->{halves}++ if $self->{open} && length $self->{in};
     } elsif (defined $n || !$!{EAGAIN} && !$!{EINTR}) {
         $self->{gone} = 1;
     }
