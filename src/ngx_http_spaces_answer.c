@@ -48,8 +48,7 @@ static ngx_http_spaces_problem_t  ngx_http_spaces_problems[] = {
     { 409, "urn:spaces:sold-out", "There are not so many seats left" },
     { 410, "urn:spaces:deleted", "The recording was deleted" },
     { 410, "urn:spaces:expired", "The recording has expired" },
-    { 412, "urn:spaces:precondition-failed",
-           "The recording is another than you mean" },
+    { 412, "urn:spaces:precondition-failed", "It is not as the condition says" },
     { 413, "urn:spaces:too-large", "The body is too large" },
     { 415, "urn:spaces:not-json", "The body must be application/json" },
     { 415, "urn:spaces:not-opus", "The audio is not Ogg Opus" },
@@ -257,6 +256,10 @@ ngx_http_spaces_answer_json(ngx_http_request_t *r, ngx_uint_t status,
         json_decref(json);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    /* what was done isn't answered with 412 for want of an entity tag */
+
+    r->disable_not_modified = 1;
 
     return ngx_http_spaces_send_json(r, status, type, json);
 }

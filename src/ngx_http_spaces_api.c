@@ -26,6 +26,7 @@ typedef struct {
 
 static ngx_int_t ngx_http_spaces_api_route(ngx_http_request_t *r,
     ngx_http_spaces_route_t *route);
+static ngx_int_t ngx_http_spaces_api_condition(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_api_bad_method(ngx_http_request_t *r,
     const char *allow);
 static ngx_int_t ngx_http_spaces_api_write(ngx_http_request_t *r,
@@ -65,6 +66,7 @@ static ngx_int_t ngx_http_spaces_api_third(ngx_http_request_t *r,
 ngx_int_t
 ngx_http_spaces_api_handler(ngx_http_request_t *r)
 {
+    ngx_int_t                 rc;
     ngx_str_t                *s;
     ngx_uint_t                get;
     ngx_http_spaces_ctx_t    *ctx;
@@ -83,6 +85,14 @@ ngx_http_spaces_api_handler(ngx_http_request_t *r)
 
     s = route.segment;
     get = r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD);
+
+    if (!get) {
+        rc = ngx_http_spaces_api_condition(r);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
 
     if (route.n == 0) {
 
@@ -291,6 +301,32 @@ ngx_http_spaces_api_route(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * NGX_DECLINED, or the answer to who would change only what they have seen:
+ * what is changed here has no entity tags, and no date
+ */
+
+static ngx_int_t
+ngx_http_spaces_api_condition(ngx_http_request_t *r)
+{
+    ngx_str_t  *value;
+
+    if (r->headers_in.if_match == NULL) {
+        return NGX_DECLINED;
+    }
+
+    value = &r->headers_in.if_match->value;
+
+    if (value->len == 1 && *value->data == '*') {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_PRECONDITION,
+                                   "this has no entity tag: \"If-Match\" can "
+                                   "be \"*\" alone; nothing was changed");
 }
 
 

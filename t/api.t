@@ -68,6 +68,37 @@ subtest 'it goes live while it is changed' => sub {
     $s->stop;
 };
 
+subtest 'only if it is as it was' => sub {
+    my $s = Test::Spaces->new(workers => 1)->start;
+    my $space = $s->create(title => 'old');
+    my ($ask, $at) = ($s->bearer($space->{token}), "/spaces/$space->{id}");
+    my %tagged = (%$ask, 'If-Match' => '"x"');
+    for (['PATCH', $at, json => { title => 'new' }], ['DELETE', $at],
+         ['POST', "$at/end", json => {}], ['POST', "$at/shares", json => {}],
+         ['POST', "$at/speakers", json => { name => 'Bea' }])
+    {
+        my ($method, $path, @more) = @$_;
+        my $res = $s->http($method, $path, \%tagged, @more);
+        is($res->code, 412, "$method $path: what has no entity tag");
+        is($res->json->{type}, 'urn:spaces:precondition-failed', 'and why');
+    }
+    my $is = $s->space($space->{id});
+    is("$is->{title}, $is->{state}", 'old, scheduled', 'it is as it was');
+
+    my $long_ago = 'Mon, 01 Jan 2001 00:00:00 GMT';
+    for (['"*"', title => 'one', 'If-Match' => '*'],
+         ['a date', title => 'two', 'If-Unmodified-Since' => $long_ago])
+    {
+        my ($name, $field, $value, %header) = @$_;
+        my $res = $s->http('PATCH', $at, { %$ask, %header },
+                           json => { $field => $value });
+        is($res->code, 200, "$name does not keep it from being changed");
+        is($s->space($space->{id})->{title}, $value, 'and it is');
+    }
+    is($s->http('GET', $at, \%tagged)->code, 200, 'nor from being read');
+    $s->stop;
+};
+
 done_testing;
 
 sub run {

@@ -191,7 +191,9 @@ subtest 'an end takes in all that was sent' => sub {
 
 subtest 'no second beginning' => sub {
     my $space = $s->create(record => true);
-    my $late = $s->begin_ingest($space);
+    my $late = $s->begin_ingest($space, Expect => '100-continue');
+    like(join('', map { scalar <$late> } 1, 2), qr/^HTTP\/1.1 100 /,
+         'who has been let in');
     is($s->ingest($space, $audio)->code, 200, 'recorded and ended');
     my $out = $s->replay($space->{id});
     sleep 4;

@@ -4,6 +4,9 @@
 
 import { loudness } from './packets.js';
 
+// a browser that has nothing to sound by may never start to, and not say so, ms
+const START = 5000;
+
 export class Microphone {
     async open(deviceId) {
         this.close();
@@ -17,7 +20,17 @@ export class Microphone {
         this.analyser = this.context.createAnalyser();
         this.analyser.fftSize = 1024;
         this.source.connect(this.analyser);
-        await this.context.resume();
+        await this.start();
+    }
+
+    async start() {
+        const { context } = this;
+        const late = new Promise((resolve) => setTimeout(resolve, START));
+        await Promise.race([context.resume(), late]);
+        if (context.state !== 'running') {
+            this.close();
+            throw new DOMException('no sound', 'NotReadableError');
+        }
     }
 
     // Opus likes 48 kHz; where a stream can't be had at that, as it comes

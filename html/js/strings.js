@@ -223,7 +223,8 @@ const en = {
     'mic.heard': 'It works: you can be heard.',
     'mic.device': 'Microphone',
     'mic.denied': 'The browser does not let this page use the microphone. Allow it beside the address, then try again.',
-    'mic.none': 'No microphone was found, or another program is using it.',
+    'mic.none': 'No microphone was found.',
+    'mic.busy': 'The browser gets no sound: another program may be using the microphone, or there is nothing to hear by. Connect a speaker or headphones, then try again.',
 
     'consent.on': 'What is said in this Space is recorded, and can be replayed afterwards.',
     'consent.off': 'This Space is not recorded: what is said is heard live, and then gone.',
@@ -500,7 +501,8 @@ const fr = {
     'mic.heard': 'Il marche : on vous entend.',
     'mic.device': 'Micro',
     'mic.denied': 'Le navigateur ne laisse pas cette page utiliser le micro. Autorisez-le près de l’adresse, puis réessayez.',
-    'mic.none': 'Aucun micro trouvé, ou un autre programme l’utilise.',
+    'mic.none': 'Aucun micro trouvé.',
+    'mic.busy': 'Le navigateur n’a pas de son : un autre programme utilise peut-être le micro, ou il n’y a rien pour écouter. Branchez un haut-parleur ou un casque, puis réessayez.',
 
     'consent.on': 'Ce qui est dit dans ce Space est enregistré, et peut être réécouté ensuite.',
     'consent.off': 'Ce Space n’est pas enregistré : ce qui est dit s’entend en direct, puis disparaît.',

@@ -116,6 +116,8 @@ function create() {
     }) };
 }
 
+const troubles = { NotAllowedError: 'mic.denied', NotReadableError: 'mic.busy' };
+
 // before: is the microphone good, and does everybody know what is recorded?
 
 function greenRoom() {
@@ -157,8 +159,7 @@ function greenRoom() {
             complain(null);
             return true;
         } catch (error) {
-            complain({ message: t(error.name === 'NotAllowedError'
-                                  ? 'mic.denied' : 'mic.none') });
+            complain({ message: t(troubles[error.name] ?? 'mic.none') });
             return false;
         }
     }

@@ -70,6 +70,23 @@ async function deaf(browser) {
     await context.close();
 }
 
+// a browser without anything to sound by waits for ever, and tells nobody
+
+async function soundless(browser) {
+    const { page, context } = await person(browser, url, { name: 'ana' });
+    await context.addInitScript(() => {
+        AudioContext.prototype.resume = () => new Promise(() => {});
+        Object.defineProperty(AudioContext.prototype, 'state',
+                              { get: () => 'suspended' });
+    });
+    const space = await create();
+    await page.goto(`${url}/studio.html?id=${space.id}`);
+    await page.getByRole('button', { name: 'Test the microphone' }).click();
+    await page.getByText('Connect a speaker or headphones').waitFor();
+    ok(true, 'a browser that can\'t sound is told what to do');
+    await context.close();
+}
+
 // what comes out of this browser is no audio
 
 async function garbled(browser) {
@@ -323,5 +340,5 @@ async function still(browser) {
     await context.close();
 }
 
-await run(listening, deaf, garbled, unlisted, ticketed, windows, nowhere,
+await run(listening, deaf, soundless, garbled, unlisted, ticketed, windows, nowhere,
           announced, keys, offline, paging, french, still);

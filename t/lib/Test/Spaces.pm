@@ -534,11 +534,12 @@ sub remove {
 
 # a chunked body that the test feeds by hand
 sub begin_ingest {
-    my ($self, $space) = @_;
+    my ($self, $space, %headers) = @_;
     my $socket = $self->socket;
     print $socket "PUT /spaces/$space->{id}/ingest HTTP/1.1\r\n",
                   "Host: localhost\r\n",
                   "Authorization: Bearer $space->{token}\r\n",
+                  map({ "$_: $headers{$_}\r\n" } sort keys %headers),
                   "Connection: close\r\n",
                   "Transfer-Encoding: chunked\r\n\r\n";
     $socket->autoflush(1);
