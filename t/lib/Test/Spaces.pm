@@ -409,8 +409,10 @@ sub check_log {
 sub DESTROY {
     my ($self) = @_;
     local $?;
-    kill 'KILL', @{ $self->{children} // [] },
-        grep { defined } delete @$self{qw(nginx_pid redis_pid)};
+    my ($nginx, $redis) = delete @$self{qw(nginx_pid redis_pid)};
+    my @workers = $nginx ? $self->worker_pids($nginx) : ();
+    kill 'KILL', @{ $self->{children} // [] }, @workers,
+        grep { defined } $nginx, $redis;
 }
 
 END { undef @alive }
