@@ -264,8 +264,12 @@ sub start_nginx {
 
     if ($self->{daemon}) {
         waitpid $pid, 0;
-        $pid = $self->pid_in_file or die 'nginx did not start: '
-                                         . slurp("$dir/logs/stderr.log");
+
+        # written behind the back of who has started it
+        my $failed = $? != 0;
+        until_ok(sub { $failed || ($pid = $self->pid_in_file) }, 10);
+        die 'nginx did not start: ' . slurp("$dir/logs/stderr.log")
+            if $failed || !$pid;
     }
 
     $self->{nginx_pid} = $pid;
