@@ -34,8 +34,8 @@ HEADERS     = $(wildcard src/*.h src/media/*.h)
 PACKAGES    = gcc make nginx nginx-dev libopus-dev libogg-dev libhiredis-dev \
               libjansson-dev libwslay-dev libssl-dev redis-server curl ffmpeg
 TEST_PACKAGES = perl libmojolicious-perl libjson-validator-perl \
-                libyaml-libyaml-perl libcmocka-dev opus-tools oggz-tools \
-                openssl chromium python3 clang-14 libclang-rt-14-dev llvm-14 \
+                libyaml-libyaml-perl libio-socket-ssl-perl libcmocka-dev \
+                opus-tools oggz-tools openssl chromium python3 clang-14 libclang-rt-14-dev llvm-14 \
                 $(NODE_PACKAGES) $(DEB_PACKAGES)
 NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 DEB_PACKAGES = build-essential debhelper lintian

@@ -375,6 +375,10 @@ ngx_http_spaces_no_content(ngx_http_request_t *r)
         return rc;
     }
 
+    if (ngx_http_spaces_header_private(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     r->headers_out.status = NGX_HTTP_NO_CONTENT;
     r->header_only = 1;
 

@@ -205,6 +205,7 @@ ngx_http_spaces_assign_role(ngx_http_request_t *r)
 {
     ngx_http_spaces_ctx_t    *ctx;
     ngx_http_spaces_space_t  *space;
+    ngx_http_spaces_token_t  *token;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     space = ctx->space;
@@ -216,12 +217,10 @@ ngx_http_spaces_assign_role(ngx_http_request_t *r)
         return;
     }
 
-    if (ctx->token && ctx->token->space.len == space->id.len
-        && ngx_strncmp(ctx->token->space.data, space->id.data, space->id.len)
-           == 0
-        && !ctx->token->removed)
-    {
-        ctx->role = ctx->token->kind;
+    token = ngx_http_spaces_own_token(ctx);
+
+    if (token && !token->removed) {
+        ctx->role = token->kind;
         ctx->by_token = (ctx->role >= NGX_HTTP_SPACES_SPEAKER
                          && !ctx->by_basic);
     }
@@ -235,6 +234,26 @@ ngx_http_spaces_assign_role(ngx_http_request_t *r)
         ctx->role = NGX_HTTP_SPACES_HOST;
         ctx->by_token = 0;
     }
+}
+
+
+ngx_http_spaces_token_t *
+ngx_http_spaces_own_token(ngx_http_spaces_ctx_t *ctx)
+{
+    ngx_str_t                *id;
+    ngx_http_spaces_token_t  *token;
+
+    token = ctx->token;
+
+    if (token == NULL || ctx->space == NULL) {
+        return NULL;
+    }
+
+    id = &ctx->space->id;
+
+    return (token->space.len == id->len
+            && ngx_strncmp(token->space.data, id->data, id->len) == 0)
+           ? token : NULL;
 }
 
 
@@ -453,7 +472,8 @@ ngx_http_spaces_require_host(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
     if (ctx->role == NGX_HTTP_SPACES_HOST) {
-        return ngx_http_spaces_require_origin(r);
+        return (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
+               ? NGX_DECLINED : ngx_http_spaces_require_origin(r);
     }
 
     if (ctx->user.len == 0 && ctx->hash.len == 0) {

@@ -80,7 +80,7 @@ ngx_http_spaces_clip_span(ngx_http_request_t *r, ngx_http_spaces_span_t *span)
     ngx_http_spaces_token_t  *token;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    token = ctx->token;
+    token = ngx_http_spaces_own_token(ctx);
 
     ngx_memzero(span, sizeof(ngx_http_spaces_span_t));
 

@@ -17,7 +17,6 @@ static ngx_str_t ngx_http_spaces_ingest_id(ngx_http_request_t *r);
 static ngx_http_spaces_ingest_t *ngx_http_spaces_ingest_create(
     ngx_http_request_t *r);
 static void ngx_http_spaces_ingest_cleanup(void *data);
-static void ngx_http_spaces_ingest_leave(ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_read_on(ngx_http_spaces_ingest_t *ingest);
 
 static ngx_int_t ngx_http_spaces_ingest_body(ngx_http_request_t *r);
@@ -224,8 +223,9 @@ ngx_http_spaces_ingest_admit(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_spaces_ingest_role(ngx_http_request_t *r)
 {
-    ngx_int_t               rc;
-    ngx_http_spaces_ctx_t  *ctx;
+    ngx_int_t                 rc;
+    ngx_http_spaces_ctx_t    *ctx;
+    ngx_http_spaces_token_t  *token;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
 
@@ -233,16 +233,16 @@ ngx_http_spaces_ingest_role(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    if (ctx->token && ctx->token->kind == NGX_HTTP_SPACES_SPEAKER
-        && ctx->token->removed)
-    {
+    token = ngx_http_spaces_own_token(ctx);
+
+    if (token && token->kind == NGX_HTTP_SPACES_SPEAKER && token->removed) {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_FORBIDDEN,
                                        "the host has removed this speaker");
     }
 
     if (ctx->role == NGX_HTTP_SPACES_SPEAKER) {
 
-        if (ctx->token->muted) {
+        if (token->muted) {
             return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_FORBIDDEN,
                                            "the host has muted this speaker");
         }
@@ -359,9 +359,7 @@ ngx_http_spaces_ingest_cleanup(void *data)
 }
 
 
-/* nothing of the worker or the room points at it from here on */
-
-static void
+void
 ngx_http_spaces_ingest_leave(ngx_http_spaces_ingest_t *ingest)
 {
     if (ingest->waiting) {

@@ -135,6 +135,9 @@ void ngx_http_spaces_ingest_idle(ngx_http_spaces_ingest_t *ingest);
 /* what became of it, once it has ended: the answer */
 ngx_int_t ngx_http_spaces_ingest_result(ngx_http_spaces_ingest_t *ingest);
 
+/* nothing of the worker or the room points at it from here on */
+void ngx_http_spaces_ingest_leave(ngx_http_spaces_ingest_t *ingest);
+
 /* the request is over, with the rc of its answer; the room is left */
 void ngx_http_spaces_ingest_done(ngx_http_spaces_ingest_t *ingest,
     ngx_int_t rc);

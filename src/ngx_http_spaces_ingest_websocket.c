@@ -412,6 +412,15 @@ ngx_http_spaces_ingest_closed(void *data)
 
     ingest->done = 1;
 
+    /*
+     * The connection may linger: the place is free before it is gone, unless
+     * something is still to be said
+     */
+
+    if (ingest->pending_pos == ingest->pending_len) {
+        ngx_http_spaces_ingest_leave(ingest);
+    }
+
     ngx_http_finalize_request(r, NGX_OK);
 }
 

@@ -50,6 +50,8 @@ static void ngx_http_spaces_live_check(ngx_http_spaces_listener_t *listener,
     int64_t now);
 static void ngx_http_spaces_live_ask(ngx_http_spaces_live_t *live);
 static ngx_int_t ngx_http_spaces_live_asked(ngx_http_request_t *r);
+static void ngx_http_spaces_live_expire(ngx_http_spaces_live_t *live);
+static void ngx_http_spaces_live_judge(ngx_http_spaces_live_t *live);
 static void ngx_http_spaces_live_cut(ngx_http_spaces_live_t *live,
     const char *reason);
 static void ngx_http_spaces_live_ended(ngx_http_spaces_listener_t *listener,
@@ -467,11 +469,37 @@ ngx_http_spaces_live_check(ngx_http_spaces_listener_t *listener, int64_t now)
         ngx_http_spaces_websocket_check(live->ws, now);
     }
 
+    ngx_http_spaces_live_expire(live);
+
     /* who is in the past reads a file that may be deleted meanwhile */
 
     if ((live->guarded || listener->catching_up) && !live->asking) {
         ngx_http_spaces_live_ask(live);
     }
+}
+
+
+/* nobody tells when a token's time is over */
+
+static void
+ngx_http_spaces_live_expire(ngx_http_spaces_live_t *live)
+{
+    ngx_http_request_t     *r;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    r = live->request;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (live->asking || ctx->token == NULL
+        || ctx->token->expires_at > ngx_http_spaces_now())
+    {
+        return;
+    }
+
+    ctx->token = NULL;
+
+    ngx_http_spaces_assign_role(r);
+    ngx_http_spaces_live_judge(live);
 }
 
 
@@ -519,6 +547,23 @@ ngx_http_spaces_live_asked(ngx_http_request_t *r)
 
     live->asking = 0;
 
+    ngx_http_spaces_live_judge(live);
+
+    return NGX_HTTP_SPACES_LATER;
+}
+
+
+/* may they still hear it */
+
+static void
+ngx_http_spaces_live_judge(ngx_http_spaces_live_t *live)
+{
+    ngx_http_request_t     *r;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    r = live->request;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
     if (!live->done && ctx->space
         && (!ngx_http_spaces_may_hear(ctx)
             || (live->listener.catching_up
@@ -534,8 +579,6 @@ ngx_http_spaces_live_asked(ngx_http_request_t *r)
 
         ngx_post_event(r->connection->write, &ngx_posted_events);
     }
-
-    return NGX_HTTP_SPACES_LATER;
 }
 
 
@@ -718,6 +761,10 @@ ngx_http_spaces_live_closed(void *data)
     ngx_http_spaces_live_t *live = data;
 
     live->done = 1;
+
+    /* the connection may linger, and over TLS nothing may be sent any more */
+
+    ngx_http_spaces_feed_leave(&live->listener);
 
     ngx_http_finalize_request(live->request, NGX_OK);
 }

@@ -53,7 +53,8 @@ static ngx_int_t ngx_http_spaces_space_reply(ngx_http_request_t *r,
 static void ngx_http_spaces_request_handler(void *data, redisReply *reply);
 static ngx_int_t ngx_http_spaces_awaits(ngx_http_request_t *r,
     ngx_http_spaces_reply_pt reply, ngx_http_spaces_redis_op_t *op);
-static ngx_int_t ngx_http_spaces_unavailable(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_unavailable(ngx_http_request_t *r,
+    ngx_uint_t asked);
 
 
 /* each command behind the number of its words */
@@ -225,7 +226,7 @@ ngx_http_spaces_token_reply(ngx_http_request_t *r, redisReply *reply)
         cached = ngx_http_spaces_cache_get(r, &loading->key, 1);
 
         if (cached == NULL) {
-            return ngx_http_spaces_unavailable(r);
+            return ngx_http_spaces_unavailable(r, 0);
         }
 
         ctx->token = cached->token;
@@ -362,7 +363,7 @@ ngx_http_spaces_space_reply(ngx_http_request_t *r, redisReply *reply)
         cached = ngx_http_spaces_cache_get(r, &loading->key, 1);
 
         if (cached == NULL) {
-            return ngx_http_spaces_unavailable(r);
+            return ngx_http_spaces_unavailable(r, 0);
         }
 
         ctx->space = cached->space;
@@ -550,11 +551,13 @@ ngx_http_spaces_request_reads(ngx_http_request_t *r, ngx_array_t *commands,
 {
     ngx_str_t    *word, *arg;
     ngx_uint_t    i, n;
+    ngx_pool_t   *pool;
     ngx_array_t  *command, args;
 
     command = commands->elts;
+    pool = commands->pool;
 
-    if (ngx_array_init(&args, r->pool, 64, sizeof(ngx_str_t)) != NGX_OK
+    if (ngx_array_init(&args, pool, 64, sizeof(ngx_str_t)) != NGX_OK
         || (word = ngx_array_push_n(&args, 3)) == NULL)
     {
         return NGX_ERROR;
@@ -573,7 +576,7 @@ ngx_http_spaces_request_reads(ngx_http_request_t *r, ngx_array_t *commands,
             return NGX_ERROR;
         }
 
-        word[0] = ngx_http_spaces_number(r->pool, (int64_t) n);
+        word[0] = ngx_http_spaces_number(pool, (int64_t) n);
         if (word[0].data == NULL) {
             return NGX_ERROR;
         }
@@ -592,7 +595,7 @@ ngx_http_spaces_awaits(ngx_http_request_t *r, ngx_http_spaces_reply_pt reply,
     ngx_http_spaces_ctx_t  *ctx;
 
     if (op == NULL) {
-        return ngx_http_spaces_unavailable(r);
+        return ngx_http_spaces_unavailable(r, 0);
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
@@ -622,7 +625,7 @@ ngx_http_spaces_request_handler(void *data, redisReply *reply)
     if (reply == NULL && ctx->reply != ngx_http_spaces_token_reply
         && ctx->reply != ngx_http_spaces_space_reply)
     {
-        rc = ngx_http_spaces_unavailable(r);
+        rc = ngx_http_spaces_unavailable(r, 1);
 
     } else {
         rc = ctx->reply(r, reply);
@@ -634,7 +637,7 @@ ngx_http_spaces_request_handler(void *data, redisReply *reply)
 
 
 static ngx_int_t
-ngx_http_spaces_unavailable(ngx_http_request_t *r)
+ngx_http_spaces_unavailable(ngx_http_request_t *r, ngx_uint_t asked)
 {
     ngx_int_t               rc;
     ngx_http_spaces_ctx_t  *ctx;
@@ -650,9 +653,17 @@ ngx_http_spaces_unavailable(ngx_http_request_t *r)
         return ctx->step(r);
     }
 
-    rc = ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_REDIS,
-                                 "Redis does not answer; nothing was done, "
-                                 "try again");
+    if (asked && !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        rc = ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_REDIS,
+                                     "Redis has not answered in time: it may "
+                                     "have been done all the same; look before "
+                                     "you try again");
+
+    } else {
+        rc = ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_REDIS,
+                                     "Redis does not answer; nothing was done, "
+                                     "try again");
+    }
 
     return ctx->failed ? ctx->failed(r, rc) : rc;
 }

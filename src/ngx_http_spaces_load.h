@@ -47,10 +47,36 @@ ngx_int_t ngx_http_spaces_request_transaction(ngx_http_request_t *r,
 
 /*
  * Likewise several that only read: a Redis that has no memory for a
- * transaction answers these.  The reply is what EXEC would give.
+ * transaction answers these.  The reply is what EXEC would give.  What it takes
+ * is of the pool of the commands.
  */
 ngx_int_t ngx_http_spaces_request_reads(ngx_http_request_t *r,
     ngx_array_t *commands, ngx_http_spaces_reply_pt reply);
+
+/*
+ * The hashes of the Space's tokens, those that begin with the prefix, a part at
+ * a time: "begin" and then "next" get the next one to the function, which may
+ * be empty, and may repeat what was in one before; "part" are the strings in
+ * it, NULL if it is none.  The scan has to live until the last reply.
+ */
+#define NGX_HTTP_SPACES_SCAN  "500"
+
+typedef struct {
+    ngx_str_t                  key;
+    ngx_str_t                  match;
+    ngx_http_spaces_reply_pt   reply;
+    size_t                     cursor_len;
+    u_char                     cursor[NGX_INT64_LEN];
+} ngx_http_spaces_scan_t;
+
+ngx_int_t ngx_http_spaces_scan_begin(ngx_http_request_t *r,
+    ngx_http_spaces_scan_t *scan, ngx_str_t *prefix,
+    ngx_http_spaces_reply_pt reply);
+ngx_int_t ngx_http_spaces_scan_next(ngx_http_request_t *r,
+    ngx_http_spaces_scan_t *scan);
+redisReply *ngx_http_spaces_scan_part(ngx_http_spaces_scan_t *scan,
+    redisReply *reply);
+ngx_uint_t ngx_http_spaces_scan_is_over(ngx_http_spaces_scan_t *scan);
 
 /*
  * Finds a token of the Space by its public id.  The function gets its hash and

@@ -12,7 +12,9 @@
 #include "spaces_ogg_seek.h"
 
 
-#define NGX_HTTP_SPACES_PAST_READ  131072
+/* read at a time, and if that isn't a whole page, as much as one may be, bytes */
+#define NGX_HTTP_SPACES_PAST_READ  16384
+#define NGX_HTTP_SPACES_PAST_PAGE  65536
 
 
 typedef struct {
@@ -23,8 +25,8 @@ typedef struct {
     uint64_t                        end;
     ssize_t                         len;
     ngx_err_t                       err;
+    u_char                         *data;      /* while it is read */
     u_char                          name[NGX_MAX_PATH];
-    u_char                          data[NGX_HTTP_SPACES_PAST_READ];
 } ngx_http_spaces_past_task_t;
 
 
@@ -40,6 +42,8 @@ static ngx_http_spaces_past_t *ngx_http_spaces_past_create(
     ngx_http_spaces_listener_t *listener, ngx_http_spaces_main_conf_t *smcf,
     ngx_str_t *id);
 static void ngx_http_spaces_past_task(void *data, ngx_log_t *log);
+static void ngx_http_spaces_past_pages(ngx_http_spaces_past_task_t *t,
+    size_t want);
 static void ngx_http_spaces_past_done(ngx_event_t *ev);
 static void ngx_http_spaces_past_free(ngx_http_spaces_past_t *past);
 
@@ -66,7 +70,13 @@ ngx_http_spaces_past_read(ngx_http_spaces_listener_t *listener,
     past->ctx.offset = offset;
     past->ctx.end = end;
 
+    past->ctx.data = ngx_alloc(NGX_HTTP_SPACES_PAST_PAGE, ngx_cycle->log);
+    if (past->ctx.data == NULL) {
+        return NGX_ERROR;
+    }
+
     if (ngx_thread_task_post(smcf->thread_pool, &past->task) != NGX_OK) {
+        ngx_free(past->ctx.data);
         return NGX_ERROR;
     }
 
@@ -89,10 +99,7 @@ ngx_http_spaces_past_create(ngx_http_spaces_listener_t *listener,
         return NULL;
     }
 
-    /* not the data */
-
-    ngx_memzero(past, offsetof(ngx_http_spaces_past_t, ctx));
-    ngx_memzero(&past->ctx, offsetof(ngx_http_spaces_past_task_t, name));
+    ngx_memzero(past, sizeof(ngx_http_spaces_past_t));
 
     pool = ngx_create_pool(NGX_MAX_PATH, ngx_cycle->log);
     if (pool == NULL) {
@@ -150,7 +157,6 @@ static void
 ngx_http_spaces_past_task(void *data, ngx_log_t *log)
 {
     off_t                         offset;
-    size_t                        want;
     int64_t                       before;
     ngx_http_spaces_past_task_t  *t = data;
 
@@ -179,7 +185,20 @@ ngx_http_spaces_past_task(void *data, ngx_log_t *log)
         t->offset = (uint64_t) offset;
     }
 
-    want = (size_t) ngx_min(t->end - t->offset, NGX_HTTP_SPACES_PAST_READ);
+    ngx_http_spaces_past_pages(t, NGX_HTTP_SPACES_PAST_READ);
+
+    if (t->len == 0) {
+        ngx_http_spaces_past_pages(t, NGX_HTTP_SPACES_PAST_PAGE);
+    }
+}
+
+
+/* whole pages of so many bytes */
+
+static void
+ngx_http_spaces_past_pages(ngx_http_spaces_past_task_t *t, size_t want)
+{
+    want = (size_t) ngx_min(t->end - t->offset, want);
 
     t->len = pread(t->fd, t->data, want, (off_t) t->offset);
 
@@ -197,9 +216,13 @@ ngx_http_spaces_past_done(ngx_event_t *ev)
 {
     ngx_http_spaces_past_t *past = ev->data;
 
+    u_char  *data;
+
     past->busy = 0;
+    data = past->ctx.data;
 
     if (past->listener == NULL) {
+        ngx_free(data);
         ngx_http_spaces_past_free(past);
         return;
     }
@@ -210,8 +233,12 @@ ngx_http_spaces_past_done(ngx_event_t *ev)
                            past->ctx.name);
     }
 
-    ngx_http_spaces_listener_read(past->listener, past->ctx.data,
-                                  past->ctx.len, past->ctx.offset);
+    /* which may begin the next */
+
+    ngx_http_spaces_listener_read(past->listener, data, past->ctx.len,
+                                  past->ctx.offset);
+
+    ngx_free(data);
 }
 
 

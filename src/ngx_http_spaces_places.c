@@ -138,9 +138,13 @@ ngx_http_spaces_room_take(ngx_http_spaces_room_t *room, ngx_uint_t place,
 
     speaker = &room->speakers[place];
 
-    /* the same one who comes back is what they were */
+    /*
+     * The same one who comes back is what they were; of who was gone only the
+     * token tells what the host has decided since
+     */
 
-    if (speaker->id_len != entrant->id.len
+    if ((place && ngx_http_spaces_is_vacant(speaker))
+        || speaker->id_len != entrant->id.len
         || ngx_memcmp(speaker->id, entrant->id.data, speaker->id_len) != 0)
     {
         speaker->muted = 0;
@@ -268,6 +272,7 @@ ngx_int_t
 ngx_http_spaces_zone_remove(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
     ngx_str_t *speaker_id)
 {
+    ngx_int_t                   rc;
     ngx_http_spaces_room_t     *room;
     ngx_http_spaces_speaker_t  *speaker;
 
@@ -276,14 +281,17 @@ ngx_http_spaces_zone_remove(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
     room = ngx_http_spaces_zone_lookup(zone, id);
     speaker = room ? ngx_http_spaces_room_speaker(room, speaker_id) : NULL;
 
-    if (speaker) {
+    rc = NGX_DECLINED;
+
+    if (speaker && !speaker->removed) {
         speaker->removed = 1;
         ngx_http_spaces_room_changed(room);
+        rc = NGX_OK;
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
-    return speaker ? NGX_OK : NGX_DECLINED;
+    return rc;
 }
 
 

@@ -151,6 +151,10 @@ ngx_int_t ngx_http_spaces_identify_by(ngx_http_request_t *r,
 /* whether what is said goes into a recording: of a live Space, still */
 ngx_uint_t ngx_http_spaces_is_recorded(ngx_http_spaces_ctx_t *ctx);
 
+/* after loading: the caller's token, if it is of this Space; or NULL */
+ngx_http_spaces_token_t *ngx_http_spaces_own_token(
+    ngx_http_spaces_ctx_t *ctx);
+
 /* after loading: what the caller is to the Space */
 void ngx_http_spaces_assign_role(ngx_http_request_t *r);
 

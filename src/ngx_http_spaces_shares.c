@@ -13,10 +13,14 @@
 #include "ngx_http_spaces_secret.h"
 
 
-/* what a request for links remembers: hashes as Redis listed them */
+/* what a request for links remembers */
 
 typedef struct {
-    ngx_array_t                hashes;     /* of ngx_str_t */
+    ngx_http_spaces_scan_t     scan;
+    ngx_pool_t                *pool;       /* of the part at hand */
+    ngx_array_t                hashes;     /* of ngx_str_t, in that part */
+    json_t                    *found;      /* links by their id */
+
     ngx_str_t                  hash;       /* of the one being minted, */
     ngx_http_spaces_token_t    token;      /* and what it is for */
 } ngx_http_spaces_shares_t;
@@ -28,14 +32,16 @@ static void ngx_http_spaces_shares_span(json_t *json,
     ngx_http_spaces_token_t *token);
 static ngx_int_t ngx_http_spaces_shares_created(ngx_http_request_t *r,
     redisReply *reply);
-static ngx_int_t ngx_http_spaces_shares_members(ngx_http_request_t *r,
-    ngx_http_spaces_reply_pt reply);
-static ngx_int_t ngx_http_spaces_shares_keep(ngx_http_request_t *r,
-    redisReply *reply);
+static ngx_int_t ngx_http_spaces_shares_keep(
+    ngx_http_spaces_shares_t *shares, redisReply *part);
 static ngx_int_t ngx_http_spaces_shares_listed(ngx_http_request_t *r,
     redisReply *reply);
 static ngx_int_t ngx_http_spaces_shares_read(ngx_http_request_t *r,
     redisReply *reply);
+static ngx_int_t ngx_http_spaces_shares_add(ngx_http_request_t *r,
+    ngx_str_t *hash, ngx_http_spaces_token_t *token);
+static ngx_int_t ngx_http_spaces_shares_go_on(ngx_http_request_t *r);
+static void ngx_http_spaces_shares_cleanup(void *data);
 static void ngx_http_spaces_shares_forget(ngx_http_request_t *r,
     ngx_array_t *gone);
 static void ngx_http_spaces_shares_forgotten(void *data, redisReply *reply);
@@ -262,81 +268,15 @@ ngx_http_spaces_shares_created(ngx_http_request_t *r, redisReply *reply)
 }
 
 
-/* the hashes of all tokens of the Space */
-
-static ngx_int_t
-ngx_http_spaces_shares_members(ngx_http_request_t *r,
-    ngx_http_spaces_reply_pt reply)
-{
-    ngx_str_t                     argv[2];
-    ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_main_conf_t  *smcf;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
-
-    ngx_str_set(&argv[0], "SMEMBERS");
-    argv[1] = ngx_http_spaces_tokens_key(smcf, r->pool, &ctx->id);
-
-    if (argv[1].data == NULL) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_spaces_request_command(r, 2, argv, reply);
-}
-
-
-static ngx_int_t
-ngx_http_spaces_shares_keep(ngx_http_request_t *r, redisReply *reply)
-{
-    size_t                     i;
-    ngx_str_t                 *hash, member;
-    ngx_http_spaces_ctx_t     *ctx;
-    ngx_http_spaces_shares_t  *shares;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    shares = ctx->data;
-
-    if (reply->type != REDIS_REPLY_ARRAY
-        || ngx_array_init(&shares->hashes, r->pool, reply->elements + 1,
-                          sizeof(ngx_str_t))
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < reply->elements; i++) {
-
-        if (reply->element[i]->type != REDIS_REPLY_STRING
-            || reply->element[i]->len != NGX_HTTP_SPACES_TOKEN_HASH)
-        {
-            continue;
-        }
-
-        member.data = (u_char *) reply->element[i]->str;
-        member.len = NGX_HTTP_SPACES_TOKEN_HASH;
-
-        hash = ngx_array_push(&shares->hashes);
-        if (hash == NULL) {
-            return NGX_ERROR;
-        }
-
-        hash->len = member.len;
-        hash->data = ngx_pstrdup(r->pool, &member);
-        if (hash->data == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
 ngx_int_t
 ngx_http_spaces_shares_list(ngx_http_request_t *r)
 {
-    ngx_int_t               rc;
-    ngx_http_spaces_ctx_t  *ctx;
+    ngx_int_t                  rc;
+    ngx_pool_cleanup_t        *cln;
+    ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_shares_t  *shares;
+
+    static ngx_str_t  any = ngx_string("");
 
     rc = ngx_http_spaces_require_host(r);
 
@@ -344,22 +284,50 @@ ngx_http_spaces_shares_list(ngx_http_request_t *r)
         return rc;
     }
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-
-    ctx->data = ngx_pcalloc(r->pool, sizeof(ngx_http_spaces_shares_t));
-    if (ctx->data == NULL) {
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_spaces_shares_t));
+    if (cln == NULL) {
         return NGX_ERROR;
     }
 
-    return ngx_http_spaces_shares_members(r, ngx_http_spaces_shares_listed);
+    shares = cln->data;
+    ngx_memzero(shares, sizeof(ngx_http_spaces_shares_t));
+
+    cln->handler = ngx_http_spaces_shares_cleanup;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    ctx->data = shares;
+
+    shares->found = json_object();
+    if (shares->found == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_spaces_scan_begin(r, &shares->scan, &any,
+                                      ngx_http_spaces_shares_listed);
 }
 
+
+static void
+ngx_http_spaces_shares_cleanup(void *data)
+{
+    ngx_http_spaces_shares_t  *shares = data;
+
+    json_decref(shares->found);
+
+    if (shares->pool) {
+        ngx_destroy_pool(shares->pool);
+    }
+}
+
+
+/* a part of the hashes: what they are is asked for */
 
 static ngx_int_t
 ngx_http_spaces_shares_listed(ngx_http_request_t *r, redisReply *reply)
 {
     ngx_str_t                     key, *hash;
     ngx_uint_t                    i;
+    redisReply                   *part;
     ngx_array_t                  *commands;
     ngx_http_spaces_ctx_t        *ctx;
     ngx_http_spaces_shares_t     *shares;
@@ -367,15 +335,21 @@ ngx_http_spaces_shares_listed(ngx_http_request_t *r, redisReply *reply)
 
     static ngx_str_t  hgetall = ngx_string("HGETALL");
 
-    if (ngx_http_spaces_shares_keep(r, reply) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
     shares = ctx->data;
 
-    commands = ngx_array_create(r->pool, shares->hashes.nelts + 1,
+    part = ngx_http_spaces_scan_part(&shares->scan, reply);
+
+    if (part == NULL || ngx_http_spaces_shares_keep(shares, part) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (shares->hashes.nelts == 0) {
+        return ngx_http_spaces_shares_go_on(r);
+    }
+
+    commands = ngx_array_create(shares->pool, shares->hashes.nelts,
                                 sizeof(ngx_array_t));
     if (commands == NULL) {
         return NGX_ERROR;
@@ -384,7 +358,7 @@ ngx_http_spaces_shares_listed(ngx_http_request_t *r, redisReply *reply)
     hash = shares->hashes.elts;
 
     for (i = 0; i < shares->hashes.nelts; i++) {
-        key = ngx_http_spaces_token_key(smcf, r->pool, &hash[i]);
+        key = ngx_http_spaces_token_key(smcf, shares->pool, &hash[i]);
 
         if (key.data == NULL
             || ngx_http_spaces_redis_add(commands, 2, &hgetall, &key) == NULL)
@@ -398,11 +372,60 @@ ngx_http_spaces_shares_listed(ngx_http_request_t *r, redisReply *reply)
 }
 
 
+/* in memory of its own, which goes with the part */
+
+static ngx_int_t
+ngx_http_spaces_shares_keep(ngx_http_spaces_shares_t *shares,
+    redisReply *part)
+{
+    size_t       i;
+    ngx_str_t   *hash, member;
+
+    if (shares->pool) {
+        ngx_destroy_pool(shares->pool);
+    }
+
+    shares->pool = ngx_create_pool(16384, ngx_cycle->log);
+
+    if (shares->pool == NULL
+        || ngx_array_init(&shares->hashes, shares->pool, part->elements + 1,
+                          sizeof(ngx_str_t))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < part->elements; i++) {
+
+        if (part->element[i]->type != REDIS_REPLY_STRING
+            || part->element[i]->len != NGX_HTTP_SPACES_TOKEN_HASH)
+        {
+            continue;
+        }
+
+        member.data = (u_char *) part->element[i]->str;
+        member.len = NGX_HTTP_SPACES_TOKEN_HASH;
+
+        hash = ngx_array_push(&shares->hashes);
+        if (hash == NULL) {
+            return NGX_ERROR;
+        }
+
+        hash->len = member.len;
+        hash->data = ngx_pstrdup(shares->pool, &member);
+        if (hash->data == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_spaces_shares_read(ngx_http_request_t *r, redisReply *reply)
 {
-    json_t                    *list, *share;
-    ngx_str_t                 *hash, *old, id;
+    ngx_str_t                 *hash, *old;
     ngx_uint_t                 i;
     ngx_array_t               *gone;
     ngx_http_spaces_ctx_t     *ctx;
@@ -418,17 +441,16 @@ ngx_http_spaces_shares_read(ngx_http_request_t *r, redisReply *reply)
         return NGX_ERROR;
     }
 
-    gone = ngx_array_create(r->pool, 4, sizeof(ngx_str_t));
+    gone = ngx_array_create(shares->pool, 4, sizeof(ngx_str_t));
     if (gone == NULL) {
         return NGX_ERROR;
     }
 
-    list = json_array();
     hash = shares->hashes.elts;
 
     for (i = 0; i < shares->hashes.nelts; i++) {
 
-        token = ngx_http_spaces_store_token(reply->element[i], r->pool);
+        token = ngx_http_spaces_store_token(reply->element[i], shares->pool);
 
         if (token == NULL) {
 
@@ -442,29 +464,86 @@ ngx_http_spaces_shares_read(ngx_http_request_t *r, redisReply *reply)
             continue;
         }
 
-        if (token->kind != NGX_HTTP_SPACES_SHARE) {
-            continue;
+        if (token->kind == NGX_HTTP_SPACES_SHARE
+            && ngx_http_spaces_shares_add(r, &hash[i], token) != NGX_OK)
+        {
+            return NGX_ERROR;
         }
-
-        id = hash[i];
-        id.len = NGX_HTTP_SPACES_TOKEN_ID;
-
-        share = json_pack("{s:o, s:o, s:o, s:o}",
-                          "id", ngx_http_spaces_json_string(&id),
-                          "label", token->label.len
-                              ? ngx_http_spaces_json_string(&token->label)
-                              : json_null(),
-                          "created_at",
-                          ngx_http_spaces_json_time(token->created_at),
-                          "expires_at",
-                          ngx_http_spaces_json_time(token->expires_at));
-
-        ngx_http_spaces_shares_span(share, token);
-
-        (void) json_array_append_new(list, share);
     }
 
     ngx_http_spaces_shares_forget(r, gone);
+
+    return ngx_http_spaces_shares_go_on(r);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_shares_add(ngx_http_request_t *r, ngx_str_t *hash,
+    ngx_http_spaces_token_t *token)
+{
+    json_t                    *share;
+    int64_t                    ends;
+    ngx_str_t                  id;
+    ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_shares_t  *shares;
+    char                       name[NGX_HTTP_SPACES_TOKEN_ID + 1];
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    shares = ctx->data;
+
+    id.data = hash->data;
+    id.len = NGX_HTTP_SPACES_TOKEN_ID;
+
+    /* made when it wasn't known yet when there would be a recording */
+
+    ends = ctx->space->expires_at
+           ? ngx_min(token->expires_at, ctx->space->expires_at)
+           : token->expires_at;
+
+    share = json_pack("{s:o, s:o, s:o, s:o}",
+                      "id", ngx_http_spaces_json_string(&id),
+                      "label", token->label.len
+                               ? ngx_http_spaces_json_string(&token->label)
+                               : json_null(),
+                      "created_at",
+                      ngx_http_spaces_json_time(token->created_at),
+                      "expires_at", ngx_http_spaces_json_time(ends));
+
+    if (share == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_spaces_shares_span(share, token);
+
+    (void) ngx_cpystrn((u_char *) name, id.data, sizeof(name));
+
+    return json_object_set_new(shares->found, name, share) == 0 ? NGX_OK
+                                                                : NGX_ERROR;
+}
+
+
+/* the next part, or the answer */
+
+static ngx_int_t
+ngx_http_spaces_shares_go_on(ngx_http_request_t *r)
+{
+    json_t                    *list, *share;
+    const char                *id;
+    ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_shares_t  *shares;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    shares = ctx->data;
+
+    if (!ngx_http_spaces_scan_is_over(&shares->scan)) {
+        return ngx_http_spaces_scan_next(r, &shares->scan);
+    }
+
+    list = json_array();
+
+    json_object_foreach(shares->found, id, share) {
+        (void) json_array_append(list, share);
+    }
 
     return ngx_http_spaces_answer(r, NGX_HTTP_OK,
                                   json_pack("{s:o}", "shares", list));
@@ -486,13 +565,13 @@ ngx_http_spaces_shares_forget(ngx_http_request_t *r, ngx_array_t *gone)
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
-    argv = ngx_palloc(r->pool, (gone->nelts + 2) * sizeof(ngx_str_t));
+    argv = ngx_palloc(gone->pool, (gone->nelts + 2) * sizeof(ngx_str_t));
     if (argv == NULL) {
         return;
     }
 
     ngx_str_set(&argv[0], "SREM");
-    argv[1] = ngx_http_spaces_tokens_key(smcf, r->pool, &ctx->id);
+    argv[1] = ngx_http_spaces_tokens_key(smcf, gone->pool, &ctx->id);
     hash = gone->elts;
 
     for (i = 0; i < gone->nelts; i++) {

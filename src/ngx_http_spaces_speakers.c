@@ -35,6 +35,7 @@ static ngx_int_t ngx_http_spaces_speakers_set(ngx_http_request_t *r,
     ngx_http_spaces_reply_pt reply);
 static ngx_int_t ngx_http_spaces_speakers_require_set(ngx_http_request_t *r,
     redisReply *reply);
+static ngx_int_t ngx_http_spaces_speakers_require_here(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_speakers_unknown(ngx_http_request_t *r);
 
 
@@ -166,7 +167,7 @@ ngx_http_spaces_speakers_patch(ngx_http_request_t *r, ngx_str_t *id)
 
     static const char  *names[] = { "muted", NULL };
 
-    rc = ngx_http_spaces_require_host(r);
+    rc = ngx_http_spaces_speakers_require_here(r);
 
     if (rc != NGX_DECLINED) {
         return rc;
@@ -298,7 +299,7 @@ ngx_http_spaces_speakers_remove(ngx_http_request_t *r, ngx_str_t *id)
     ngx_http_spaces_ctx_t      *ctx;
     ngx_http_spaces_invited_t  *invited;
 
-    rc = ngx_http_spaces_require_host(r);
+    rc = ngx_http_spaces_speakers_require_here(r);
 
     if (rc != NGX_DECLINED) {
         return rc;
@@ -332,10 +333,26 @@ static ngx_int_t
 ngx_http_spaces_speakers_gone(ngx_http_request_t *r, ngx_str_t *hash,
     ngx_http_spaces_token_t *token)
 {
-    if (token == NULL || token->kind != NGX_HTTP_SPACES_SPEAKER
-        || token->removed)
-    {
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_invited_t    *invited;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    if (token == NULL || token->kind != NGX_HTTP_SPACES_SPEAKER) {
         return ngx_http_spaces_speakers_unknown(r);
+    }
+
+    if (token->removed) {
+
+        /* Redis may have been too late to say so to who asked before */
+
+        ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+        smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+        invited = ctx->data;
+
+        return ngx_http_spaces_zone_remove(smcf->zone, &ctx->id, &invited->id)
+               == NGX_OK
+               ? ngx_http_spaces_no_content(r)
+               : ngx_http_spaces_speakers_unknown(r);
     }
 
     return ngx_http_spaces_speakers_set(r, hash, "removed", 1,
@@ -428,6 +445,36 @@ ngx_http_spaces_speakers_require_set(ngx_http_request_t *r, redisReply *reply)
 
     return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_REDIS,
                                    "Redis refused to take it");
+}
+
+
+/* NGX_DECLINED, or the answer to who isn't the host, or where it isn't live */
+
+static ngx_int_t
+ngx_http_spaces_speakers_require_here(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    rc = ngx_http_spaces_require_host(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    if (ctx->space->state == NGX_HTTP_SPACES_LIVE
+        && !ngx_http_spaces_store_is_here(smcf, ctx->space))
+    {
+        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
+                                       "the Space is live on node \"%V\", mute "
+                                       "and remove there", &ctx->space->node);
+    }
+
+    return NGX_DECLINED;
 }
 
 

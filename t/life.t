@@ -781,6 +781,12 @@ subtest 'what is on another node' => sub {
         like($res->json->{detail}, qr/on node "there"/, "$name: but there");
         is($change->($there)->code, 200, "$name: where it is changed");
     }
+    my $bea = $s->invite($space{live}, 'Bea');
+    my $speaker = "/spaces/$space{live}{id}/speakers/$bea->{id}";
+    is_problem($s->http(@$_), 503, 'no-room', "$_->[0] of a speaker: nor here")
+        for ['DELETE', $speaker, $s->as('ana')],
+            ['PATCH', $speaker, $s->as('ana'), json => { muted => true }];
+    is($there->http('DELETE', $speaker, $s->as('ana'))->code, 204, 'but there');
 
     my $as_it_is = sub {
         my ($when) = @_;

@@ -161,6 +161,21 @@ subtest 'Redis that does not answer' => sub {
     cmp_ok(time - $began, '<', 10, 'within a bound');
     kill 'CONT', $s->{redis_pid};
     ok(until_ok(sub { $s->http('GET', '/spaces')->code == 200 }), 'after');
+
+    # each worker is connected again, and asks before it has given Redis up
+    my $space = $s->create;
+    ok(until_ok(sub { 200 == $s->http('GET', '/spaces')->code }), 'for 10 times')
+        for 1 .. 10;
+    kill 'STOP', $s->{redis_pid};
+    my $res = $s->http('POST', '/spaces', $s->as('ana'), json => {
+        title => 'Late' });
+    kill 'CONT', $s->{redis_pid};
+    is_503($res, 'a change');
+    like($res->json->{detail}, qr/may have been done/, 'is not said to be none');
+    ok(until_ok(sub {
+        grep { $_->{title} eq 'Late' }
+            @{ ($s->http('GET', '/spaces')->json // {})->{spaces} // [] };
+    }), 'and was done');
     $s->stop;
 };
 

@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Digest::SHA qw(sha256_hex);
 use List::Util qw(max min sum uniq);
 use Mojo::JSON qw(false true);
 use Test::More;
@@ -231,6 +232,52 @@ subtest 'three talk; one is muted, unmuted, one removed' => sub {
                         : cmp_ok($power, '<', -50, "$name: $hz is not");
         }
     }
+};
+
+subtest 'what is decided of who is not there' => sub {
+    my $loop = Test::Spaces::Loop->new($s);
+    my $space = $s->create;
+    my @voice = steady(590);
+    $loop->speak($space, \@voice, how => 'opus', repeat => 1);
+    ok($loop->until(sub { $s->space($space->{id})->{state} eq 'live' }),
+       'live');
+    my $bea = $s->invite($space, 'Bea');
+    my $ask = sub {
+        my ($method, $json) = @_;
+        return $loop->http($method, "/spaces/$space->{id}/speakers/$bea->{id}",
+                           $s->bearer($space->{token}), $json)->code;
+    };
+    my $is = sub {
+        my ($voice) = grep { $_->{id} eq $bea->{id} }
+                      @{ $s->space($space->{id})->{speakers} };
+        return $voice;
+    };
+    my $talks = sub {
+        my $end = $loop->speak($space, \@voice, how => 'opus', repeat => 1,
+                               token => $bea->{token});
+        ok($loop->until(sub { $is->() }), 'Bea talks');
+        return $end;
+    };
+
+    my $end = $talks->();
+    is($ask->('PATCH', { muted => true }), 200, 'she is muted');
+    $loop->leave($end);
+    ok($loop->until(sub { !$is->() }), 'leaves');
+    $loop->run(1);      # what she has said is played out
+    is($ask->('PATCH', { muted => false }), 200, 'is unmuted meanwhile');
+    $end = $talks->();
+    ok($loop->until(sub { ($is->() // {})->{speaking} }), 'and is heard again');
+    ok(!$is->()->{muted}, 'nor said to be muted');
+
+    # Redis had been told, and was too late to say so
+    my $hash = sha256_hex($bea->{token});
+    is($s->redis('HSET', "spaces:token:$hash", 'removed', 1), 1, 'removed');
+    is($ask->('DELETE'), 204, 'who asks again');
+    ok($loop->until(sub { $end->{gone} }), 'has her off the air');
+    is($end->{ws}{code}, 1008, 'with 1008');
+    ok($loop->until(sub { !$is->() }), 'and when she is gone');
+    is($ask->('DELETE'), 404, 'there is nobody');
+    end_it($loop, $space);
 };
 
 subtest 'thirteen talk, each in another way' => sub {

@@ -14,6 +14,7 @@ use MIME::Base64 qw(encode_base64);
 use Mojo::DOM;
 use Mojo::JSON qw(true);
 use Mojo::Util qw(url_escape);
+use POSIX qw(strftime);
 use Test::More;
 use Test::Spaces;
 use Test::Spaces::Ogg qw(build silence_of);
@@ -131,6 +132,58 @@ subtest 'the built-in pages' => sub {
 
     my $log = slurp("$s->{dir}/logs/access.log") . $s->error_log;
     unlike($log, qr/\Q$share->{token}\E/, 'no token in the logs');
+    $s->stop;
+};
+
+subtest 'a token opens its own Space alone' => sub {
+    my $s = Test::Spaces->new(workers => 1)->start;
+    my ($one, $two) = map { (shared($s))[0] } 1, 2;
+    my $clip = $s->http('POST', "/spaces/$one->{id}/shares", $s->as('ana'),
+                        json => { start => 0.5, end => 1 })->json->{token};
+    for my $what (qw(replay replay/waveform replay/speakers)) {
+        my ($cut, $whole, $with) = map { $s->http('GET', $_)->body }
+            "/spaces/$one->{id}/$what?token=$clip",
+            map { "/spaces/$two->{id}/$what$_" } '', "?token=$clip";
+        # nobody is heard to speak in silence
+        isnt($cut, $s->http('GET', "/spaces/$one->{id}/$what")->body,
+             "$what: a clip of its own") if $what !~ /speakers/;
+        ok($with eq $whole, "$what: and all of another");
+    }
+
+    my ($three, $four) = map { $s->create } 1, 2;
+    my $bea = $s->invite($three, 'Bea');
+    is($s->http('DELETE', "/spaces/$three->{id}/speakers/$bea->{id}",
+                $s->as('ana'))->code, 204, 'a speaker is removed');
+    for ([$three->{id}, 403, qr/removed/], [$four->{id}, 403, qr/only the host/],
+         ['a' x 20, 404, qr/no Space/]) {
+        my ($id, $status, $why) = @$_;
+        my $res = $s->http('PUT', "/spaces/$id/ingest",
+                           $s->bearer($bea->{token}), $audio);
+        is($res->code, $status, "who was removed: $status");
+        like($res->json->{detail}, $why, 'and why');
+    }
+    $s->stop;
+};
+
+subtest 'the list of links' => sub {
+    my $s = Test::Spaces->new(workers => 1)->start;
+    my $space = $s->create(record => true, scheduled_at =>
+        strftime('%Y-%m-%dT%H:%M:%SZ', gmtime(time + 86400)));
+    my $url = "/spaces/$space->{id}/shares";
+    my $share = $s->http('POST', $url, $s->as('ana'), json => {})->json;
+    is($s->ingest($space, $audio)->code, 200, 'a day early');
+    my $foreign = { %{ $s->as('ana') }, Origin => 'http://evil.example' };
+    my $res = $s->http('GET', $url, $foreign);
+    is($res->code, 200, 'read from anywhere');
+    is(join(' ', map { $_->{expires_at} } @{ $res->json->{shares} }),
+       $s->space($space->{id})->{expires_at}, 'none outlives the recording');
+
+    is($s->http('DELETE', "$url/$share->{id}", $foreign)->code, 403,
+       'but not changed');
+    $res = $s->http('DELETE', "$url/$share->{id}", $s->as('ana'));
+    is(join(', ', $res->code, map { $res->headers->header($_) }
+                              qw(Cache-Control Referrer-Policy)),
+       '204, private, no-store, no-referrer', 'revoked');
     $s->stop;
 };
 

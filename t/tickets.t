@@ -160,6 +160,25 @@ for my $count (1, 3) {
     is($res->code, $count == 3 ? 201 : 409, "$count: what was left");
 }
 
+subtest 'links among many tickets' => sub {
+    my $space = $s->create(visibility => 'ticketed');
+    my ($url, $host) = ("/spaces/$space->{id}/shares", $s->as('ana'));
+    is(tickets($space, { count => 1000 })->code, 201, 'a thousand tickets')
+        for 1 .. 2;
+    my @links = map { $s->http('POST', $url, $host, json => {})->json } 1 .. 3;
+    my $listed = sub {
+        return join ' ', sort map { $_->{id} }
+                              @{ $s->http('GET', $url, $host)->json->{shares} };
+    };
+    my @ids = sort map { $_->{id} } @links;
+    is($listed->(), "@ids", 'all links, each once');
+    is($s->http('DELETE', "$url/$ids[1]", $host)->code, 204, 'one is revoked');
+    is($listed->(), "@ids[0, 2]", 'the others are left');
+    is($s->http('DELETE', "$url/$_", $host)->code, 404, "$_: no link")
+        for $ids[1], '*' x 20, $ids[0] =~ s/.\z/%3F/r, 'A' x 20;
+    is($listed->(), "@ids[0, 2]", 'and are still');
+};
+
 $s->stop;
 
 my $log = slurp("$s->{dir}/logs/access.log") . $s->error_log;

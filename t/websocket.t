@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Socket::SSL;
 use Mojo::JSON qw(true);
 use Test::More;
 use Test::Spaces;
@@ -183,6 +184,37 @@ subtest 'over TLS' => sub {
     is($_->{ws}{code}, 1000, 'with 1000') for $talks, $listens;
     my ($missing) = in_order(\@packets, [packets($s->replay($space->{id}))]);
     is("@$missing", '', 'every packet as it was sent');
+};
+
+subtest 'an end over TLS, which takes its time' => sub {
+    my $tls = IO::Socket::SSL->new(
+        PeerAddr => "127.0.0.1:$s->{tls_port}", SSL_verify_mode => 0)
+        or die "TLS: $IO::Socket::SSL::SSL_ERROR";
+    my ($ws) = Test::Spaces::WebSocket->connect(
+        $tls, "/spaces/$live->{id}/live", 'spaces.opus.v1');
+    ok($ws->wait(sub { @{ $ws->{messages} } > 2 }), 'audio comes');
+    $ws->send_close(1000);
+    # neither does it close, nor does the host stop talking
+    $loop->run(1);
+    ok($ws->closed, 'it is closed');
+    is($ws->{code}, 1000, 'as was asked for');
+    unlike($s->error_log, qr/\[crit\]/, 'and nothing is sent behind that');
+};
+
+subtest 'until its time is over' => sub {
+    my $space = $s->create(visibility => 'unlisted');
+    my $talks = $loop->speak($space, [steady(590)], how => 'opus', repeat => 1);
+    ok($loop->until(sub {
+        $s->space($space->{id}, $space->{token})->{state} eq 'live'
+    }), 'live');
+    my $share = $s->http('POST', "/spaces/$space->{id}/shares",
+                         $s->bearer($space->{token}), json => { ttl => 3 })
+        ->json;
+    my $l = $loop->listen($space, how => 'opus', token => $share->{token});
+    ok($loop->until(sub { @{ $l->{messages} // [] } > 2 }), 'heard by a link');
+    ok($loop->until(sub { $l->{gone} }), 'which ends');
+    is($l->{ws}{code}, 1008, 'with 1008');
+    $loop->leave($talks);
 };
 
 subtest 'fragments, pings' => sub {
