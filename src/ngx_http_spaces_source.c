@@ -31,6 +31,8 @@ static ngx_int_t ngx_http_spaces_ingest_reload(
 static ngx_int_t ngx_http_spaces_ingest_unloaded(ngx_http_request_t *r,
     ngx_int_t rc);
 static ngx_int_t ngx_http_spaces_ingest_reloaded(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_spaces_ingest_changed(
+    ngx_http_spaces_ingest_t *ingest);
 static ngx_int_t ngx_http_spaces_ingest_enter(
     ngx_http_spaces_ingest_t *ingest);
 static ngx_int_t ngx_http_spaces_ingest_open(ngx_http_spaces_ingest_t *ingest);
@@ -238,10 +240,9 @@ ngx_http_spaces_ingest_join(ngx_http_spaces_ingest_t *ingest)
 
         /* they may have been muted or removed since they were let in */
 
-        return ingest->change
-               == *ngx_http_spaces_zone_change(ingest->smcf->zone, &ctx->id)
-               ? ngx_http_spaces_ingest_enter(ingest)
-               : ngx_http_spaces_ingest_reload(ingest);
+        return ngx_http_spaces_ingest_changed(ingest)
+               ? ngx_http_spaces_ingest_reload(ingest)
+               : ngx_http_spaces_ingest_enter(ingest);
     }
 
     rc = ngx_http_spaces_zone_attach(ingest->smcf->zone, &ctx->id,
@@ -263,6 +264,20 @@ ngx_http_spaces_ingest_join(ngx_http_spaces_ingest_t *ingest)
 }
 
 
+/* whether something may be known now that was not when they were let in */
+
+static ngx_uint_t
+ngx_http_spaces_ingest_changed(ngx_http_spaces_ingest_t *ingest)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(ingest->request, ngx_http_spaces_module);
+
+    return ingest->change
+           != *ngx_http_spaces_zone_change(ingest->smcf->zone, &ctx->id);
+}
+
+
 /* who has just been let in: the host into a new room, a guest into theirs */
 
 static ngx_int_t
@@ -280,6 +295,18 @@ ngx_http_spaces_ingest_enter(ngx_http_spaces_ingest_t *ingest)
         rc = ngx_http_spaces_zone_attach(ingest->smcf->zone, &ctx->id,
                                          &ingest->entrant, &ingest->room,
                                          &ingest->place, &ingest->serial);
+
+        if (rc == NGX_OK && ngx_http_spaces_ingest_changed(ingest)) {
+
+            /* who is removed by now was not in the room when that was done */
+
+            ngx_http_spaces_zone_detach(ingest->smcf->zone, ingest->room,
+                                        ingest->place, ingest->serial);
+            ingest->room = NULL;
+
+            return ngx_http_spaces_ingest_reload(ingest);
+        }
+
         if (rc == NGX_OK) {
             ngx_http_spaces_ingest_joined(ingest);
         }
@@ -483,6 +510,13 @@ ngx_http_spaces_ingest_reloaded(ngx_http_request_t *r)
     }
 
     rc = ngx_http_spaces_ingest_enter(ingest);
+
+    if (rc == NGX_AGAIN) {
+
+        /* it is looked up once more */
+
+        return NGX_HTTP_SPACES_LATER;
+    }
 
     if (rc != NGX_OK) {
         ngx_http_spaces_ingest_done(ingest, ingest->answer);
