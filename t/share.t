@@ -34,11 +34,12 @@ sub shared {
 my %browser = (Accept => 'text/html,application/xhtml+xml;q=0.9,*/*;q=0.8');
 
 subtest 'markup in Host' => sub {
-    my $s = Test::Spaces->new(workers => 1)->start;
+    my $s = Test::Spaces->new(workers => 1, own_answers => qr/: 400$/)->start;
     my (undef, $share) = shared($s);
     my $res = $s->http('GET', "/s/$share->{token}",
                        { %browser, Host => 'x"><b>' });
-    is($res->code, 200, 'the page');
+    # a newer nginx refuses it by itself
+    like($res->code, qr/^[24]00$/, 'the page');
     unlike($res->body, qr/<b>/, 'is text');
     $s->stop;
 };
