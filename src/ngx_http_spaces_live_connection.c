@@ -469,7 +469,9 @@ ngx_http_spaces_live_check(ngx_http_spaces_listener_t *listener, int64_t now)
         ngx_http_spaces_websocket_check(live->ws, now);
     }
 
-    ngx_http_spaces_live_expire(live);
+    if (live->guarded) {
+        ngx_http_spaces_live_expire(live);
+    }
 
     /* who is in the past reads a file that may be deleted meanwhile */
 
