@@ -12,7 +12,7 @@
 #include "spaces_ogg_seek.h"
 
 
-/* read at a time, and if that isn't a whole page, as much as one may be, bytes */
+/* read at a time, and if that isn't a whole page, as much as one has, bytes */
 #define NGX_HTTP_SPACES_PAST_READ  16384
 #define NGX_HTTP_SPACES_PAST_PAGE  65536
 

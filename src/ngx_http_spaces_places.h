@@ -63,7 +63,7 @@ ngx_uint_t ngx_http_spaces_zone_speaks(ngx_http_spaces_zone_t *zone,
 
 /*
  * Mutes a speaker who is in the room, or not any more; removes one.  NGX_OK,
- * with the "voice" that this is about, or NGX_DECLINED if they are not there, or
+ * with the "voice" that this is about; NGX_DECLINED if they are not there, or
  * were removed before.
  */
 ngx_int_t ngx_http_spaces_zone_mute(ngx_http_spaces_zone_t *zone,

@@ -427,7 +427,7 @@ void
 ngx_http_spaces_websocket_leave(ngx_http_spaces_websocket_t *ws,
     ngx_uint_t code, const char *reason)
 {
-    size_t             left;
+    size_t             read;
     ssize_t            n;
     u_char             discarded[4096];
     ngx_connection_t  *c;
@@ -436,8 +436,7 @@ ngx_http_spaces_websocket_leave(ngx_http_spaces_websocket_t *ws,
 
     c = ws->request->connection;
 
-    for (left = NGX_HTTP_SPACES_WS_TURN; left; left -= ngx_min(left, (size_t) n))
-    {
+    for (read = 0; read < NGX_HTTP_SPACES_WS_TURN; read += (size_t) n) {
         n = c->recv(c, discarded, sizeof(discarded));
 
         if (n <= 0) {
@@ -729,7 +728,7 @@ ngx_http_spaces_websocket_send_callback(wslay_event_context_ptr ctx,
 }
 
 
-/* behind the head that waits; how much of the payload, or NGX_AGAIN, NGX_ERROR */
+/* behind the head that waits: how much of the payload, NGX_AGAIN, NGX_ERROR */
 
 static ssize_t
 ngx_http_spaces_websocket_send_first(ngx_http_spaces_websocket_t *ws,
