@@ -27,9 +27,8 @@ static void ngx_http_spaces_delete_as_held(ngx_http_spaces_ctx_t *ctx,
 ngx_int_t
 ngx_http_spaces_delete(ngx_http_request_t *r)
 {
-    ngx_int_t                     rc;
-    ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_main_conf_t  *smcf;
+    ngx_int_t               rc;
+    ngx_http_spaces_ctx_t  *ctx;
 
     rc = ngx_http_spaces_require_host(r);
 
@@ -38,7 +37,6 @@ ngx_http_spaces_delete(ngx_http_request_t *r)
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
     if (ctx->space->state == NGX_HTTP_SPACES_SCHEDULED) {
 
@@ -47,10 +45,10 @@ ngx_http_spaces_delete(ngx_http_request_t *r)
         return ngx_http_spaces_delete_forget(r);
     }
 
-    if (!ngx_http_spaces_store_is_here(smcf, ctx->space)) {
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
-                                       "the Space is on node \"%V\", delete "
-                                       "it there", &ctx->space->node);
+    rc = ngx_http_spaces_require_here(r, "delete it");
+
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
     return ngx_http_spaces_end(r, ngx_http_spaces_delete_ended);

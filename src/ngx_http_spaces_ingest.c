@@ -196,12 +196,12 @@ ngx_http_spaces_ingest_admit(ngx_http_request_t *r)
                                        "the host has not begun yet");
     }
 
-    if (ctx->space->state == NGX_HTTP_SPACES_LIVE && !ctx->in_room
-        && !ngx_http_spaces_store_is_here(smcf, ctx->space))
-    {
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
-                                       "the Space is live on node \"%V\", "
-                                       "talk there", &ctx->space->node);
+    if (ctx->space->state == NGX_HTTP_SPACES_LIVE) {
+        rc = ngx_http_spaces_require_here(r, "talk");
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
     }
 
     id = ngx_http_spaces_ingest_id(r);

@@ -471,6 +471,25 @@ ngx_http_spaces_load_room(ngx_http_request_t *r)
 }
 
 
+ngx_int_t
+ngx_http_spaces_require_here(ngx_http_request_t *r, const char *what)
+{
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    if (ctx->in_room || ngx_http_spaces_store_is_here(smcf, ctx->space)) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
+                                   "the Space is on node \"%V\", %s there",
+                                   &ctx->space->node, what);
+}
+
+
 static ngx_int_t
 ngx_http_spaces_fetch(ngx_http_request_t *r, ngx_str_t *key, ngx_str_t *name,
     ngx_http_spaces_reply_pt reply)

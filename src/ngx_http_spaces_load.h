@@ -31,6 +31,13 @@ ngx_int_t ngx_http_spaces_load(ngx_http_request_t *r,
 ngx_int_t ngx_http_spaces_load_again(ngx_http_request_t *r,
     ngx_http_spaces_step_pt step);
 
+/*
+ * After loading: NGX_DECLINED if the Space is this node's, be it that Redis does
+ * not know yet that it has begun here; or the answer, with "what" to do there
+ */
+ngx_int_t ngx_http_spaces_require_here(ngx_http_request_t *r,
+    const char *what);
+
 /* how the Space is in its room by now: sets "in_room", "room", and "space" */
 void ngx_http_spaces_load_room(ngx_http_request_t *r);
 

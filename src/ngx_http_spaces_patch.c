@@ -68,10 +68,9 @@ static ngx_str_t  ngx_http_spaces_patch_script = ngx_string(
 ngx_int_t
 ngx_http_spaces_patch(ngx_http_request_t *r)
 {
-    ngx_int_t                     rc;
-    ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_space_t       was;
-    ngx_http_spaces_main_conf_t  *smcf;
+    ngx_int_t                 rc;
+    ngx_http_spaces_ctx_t    *ctx;
+    ngx_http_spaces_space_t   was;
 
     rc = ngx_http_spaces_require_host(r);
 
@@ -80,16 +79,15 @@ ngx_http_spaces_patch(ngx_http_request_t *r)
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
     /* its room, or the .json beside its recording, is to know as well */
 
-    if (ctx->space->state != NGX_HTTP_SPACES_SCHEDULED
-        && !ngx_http_spaces_store_is_here(smcf, ctx->space))
-    {
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
-                                       "the Space is on node \"%V\", change "
-                                       "it there", &ctx->space->node);
+    if (ctx->space->state != NGX_HTTP_SPACES_SCHEDULED) {
+        rc = ngx_http_spaces_require_here(r, "change it");
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
     }
 
     was = *ctx->space;

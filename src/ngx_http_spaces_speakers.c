@@ -453,9 +453,8 @@ ngx_http_spaces_speakers_require_set(ngx_http_request_t *r, redisReply *reply)
 static ngx_int_t
 ngx_http_spaces_speakers_require_here(ngx_http_request_t *r)
 {
-    ngx_int_t                     rc;
-    ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_main_conf_t  *smcf;
+    ngx_int_t               rc;
+    ngx_http_spaces_ctx_t  *ctx;
 
     rc = ngx_http_spaces_require_host(r);
 
@@ -464,17 +463,10 @@ ngx_http_spaces_speakers_require_here(ngx_http_request_t *r)
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
-    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
 
-    if (ctx->space->state == NGX_HTTP_SPACES_LIVE
-        && !ngx_http_spaces_store_is_here(smcf, ctx->space))
-    {
-        return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_NO_ROOM,
-                                       "the Space is live on node \"%V\", mute "
-                                       "and remove there", &ctx->space->node);
-    }
-
-    return NGX_DECLINED;
+    return ctx->space->state == NGX_HTTP_SPACES_LIVE
+           ? ngx_http_spaces_require_here(r, "mute and remove")
+           : NGX_DECLINED;
 }
 
 
