@@ -32,8 +32,9 @@ ngx_int_t ngx_http_spaces_load_again(ngx_http_request_t *r,
     ngx_http_spaces_step_pt step);
 
 /*
- * After loading: NGX_DECLINED if the Space is this node's, be it that Redis does
- * not know yet that it has begun here; or the answer, with "what" to do there
+ * After loading: NGX_DECLINED if the Space is this node's, be it that Redis
+ * does not know yet that it has begun here; or the answer, with "what" to do
+ * there
  */
 ngx_int_t ngx_http_spaces_require_here(ngx_http_request_t *r,
     const char *what);
