@@ -49,13 +49,14 @@ SUDO        = $(if $(filter-out 0,$(shell id -u)),sudo)
 define install-packages
 	@missing=; for package in $(1); do \
 	    dpkg-query -W -f '$${Status}' $$package 2>/dev/null \
-	        | grep -q 'ok installed' || missing="$$missing $$package"; \
+	        | grep -Eq 'ok (installed|triggers-)' || missing="$$missing $$package"; \
 	done; \
 	if [ -n "$$missing" ]; then \
 	    echo "installing$$missing"; \
 	    $(SUDO) apt-get update -q && \
 	    $(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-	        apt-get install -y -q --no-install-recommends $$missing; \
+	        apt-get install -y -q -o DPkg::Lock::Timeout=600 \
+        --no-install-recommends $$missing; \
 	fi
 endef
 

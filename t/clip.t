@@ -355,7 +355,7 @@ subtest 'a long recording' => sub {
     is("@wrong", '', 'every piece is that of the whole');
 
     # a client that reads slowly, and what is deleted meanwhile
-    my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$s->{small_port}");
+    my $socket = $s->small_socket(65536);
     print $socket "GET $long HTTP/1.1\r\nHost: x\r\n\r\n";
     my $got = '';
     while (length $got < 2_000_000) {

@@ -83,7 +83,7 @@ is(join(' ', $copyright =~ /(Redistribution.*)/s ? split ' ', $1 : ()),
    join(' ', split ' ', $license), 'the license, word by word');
 
 my $root = $> == 0 ? '--allow-root' : '';
-is(output("lintian $root --tag-display-limit 0 $deb 2>&1"), '',
+is(output("LC_ALL=C.UTF-8 lintian $root --tag-display-limit 0 $deb 2>&1"), '',
    'lintian has neither errors nor warnings');
 
 # installed: one test at a time has this machine's nginx for itself
@@ -137,6 +137,7 @@ sub conf {
     my ($include) = @_;
     return "$include\npid $dir/nginx.pid;\nerror_log $dir/logs/error.log info;"
            . "\nworker_processes 2;\nevents {}\nhttp {\n"
+           . "client_body_timeout 900s;\n"
            . "access_log $dir/logs/access.log;\n" . $s->contract_log
            . join('', map { "${_}_temp_path $dir/temp/$_;\n" }
                       qw(client_body proxy fastcgi uwsgi scgi))

@@ -11,7 +11,6 @@ use lib "$FindBin::Bin/lib";
 
 use IO::Socket::INET;
 use Mojo::JSON qw(false true);
-use Socket qw(SOL_SOCKET SO_RCVBUF inet_aton pack_sockaddr_in);
 use Test::More;
 use Test::Spaces;
 use Test::Spaces::Audio qw(steady voice);
@@ -227,12 +226,8 @@ subtest 'who comes from the past knows what the others were told' => sub {
     $loop->run(8);
 
     # one that takes its time, with little room for what waits
-    my $socket = IO::Socket::INET->new(Proto => 'tcp');
-    setsockopt $socket, SOL_SOCKET, SO_RCVBUF, 4096;
-    $socket->connect(pack_sockaddr_in($s->{small_port},
-                                      inet_aton('127.0.0.1'))) or die;
     my $late = $loop->listen($space, how => 'opus', query => 'from=start',
-                             connection => $socket);
+                             connection => $s->small_socket(4096));
     ok($loop->until(sub { $late->events('hello') }), 'it begins');
     $late->{reads} = 0;
     $loop->run(1);

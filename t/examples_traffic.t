@@ -492,6 +492,8 @@ sub limits {
         }
         is(status(from($s, $bystander, $request =~ s/#/0/r)), $right,
            'a bystander is not');
+        Test::Spaces::chunk($host, build(packets => [silence_of(5)],
+                                         no_eos => 1));
     }
 
     # for as long as they stay

@@ -129,6 +129,7 @@ subtest 'a replica takes over' => sub {
     my $first = Test::Spaces::free_port();
     my $second = Test::Spaces::free_port();
     my $s = Test::Spaces->new(workers => 2, redis_port => $first,
+        body_timeout => '120s',
         redis_options => ['--port', $first, '--bind', '127.0.0.1'])->start;
     my @spaces = map { recorded($s) } 1 .. 2;
     my ($kept, $deleted) = @spaces;

@@ -44,12 +44,8 @@ sub live_on { return "/spaces/$bystander->{space}{id}/$_[0]" }
 # with hardly any room for what is not read
 sub websocket {
     my ($path, %headers) = @_;
-    my $socket = IO::Socket::INET->new(Proto => 'tcp');
-    $socket->setsockopt(SOL_SOCKET, SO_RCVBUF, 2048);
-    $socket->connect(pack_sockaddr_in($s->{small_port},
-                                      inet_aton('127.0.0.1'))) or die;
     my ($ws, $line) = Test::Spaces::WebSocket->connect(
-        $socket, $path, 'spaces.opus.v1', %headers);
+        $s->small_socket, $path, 'spaces.opus.v1', %headers);
     die "$path: $line" if !$ws->{open};
     return $ws;
 }

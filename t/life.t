@@ -114,9 +114,9 @@ subtest 'a transfer is cut' => sub {
                 kept => "/s/$kept->{token}/audio");
     my %socket;
     for (keys %path) {
-        my $socket = $socket{$_} = IO::Socket::INET->new(
-            PeerAddr => "127.0.0.1:$s->{small_port}");
-        print $socket "GET $path{$_} HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        my $socket = $socket{$_} = $s->small_socket(65536);
+        print $socket "GET $path{$_} HTTP/1.1\r\nHost: localhost\r\n",
+                      "Connection: close\r\n\r\n";
         sysread $socket, my $some, 1000;
         like($some, qr/^HTTP\/1.1 200 .*Content-Length: (\d+)/s, $_);
     }
@@ -127,7 +127,7 @@ subtest 'a transfer is cut' => sub {
     ok(until_ok(sub {
         (() = $s->error_log =~ /not for this client any more/g) >= 2;
     }), 'nginx cuts them');
-    my %got = map { $_ => length Test::Spaces::read_all($socket{$_}, 3) }
+    my %got = map { $_ => length Test::Spaces::read_all($socket{$_}, 60) }
               keys %socket;
     cmp_ok($got{$_}, '<', 4 << 20, "the $_ one is not sent to its end")
         for qw(deleted revoked);
@@ -146,8 +146,7 @@ subtest 'who is in the past of what is deleted' => sub {
     ok(until_ok(sub {
         (-s "$s->{dir}/spaces/live/$id.opus" // 0) > 250_000
     }), 'live for a while');
-    my $socket = IO::Socket::INET->new(
-        PeerAddr => "127.0.0.1:$s->{small_port}");
+    my $socket = $s->small_socket(65536);
     print $socket "GET /spaces/$id/live?from=start HTTP/1.1\r\n",
                   "Host: localhost\r\n\r\n";
     sysread $socket, my $some, 1000;
@@ -348,7 +347,8 @@ subtest 'days of downtime' => sub {
     ok(until_ok(sub {
         %audit = ();
         for (audit($s)) { /^(\w+) (\w*)/ and $audit{"$1 $2"}++ }
-        return keys %audit == 2 && $audit{'expire reaper'} >= 69;
+        return keys %audit == 2 && $audit{'expire reaper'} >= 69
+               && $audit{'purge reaper'} >= 40;
     }), 'and Redis is told');
     is_deeply(\%audit, { 'expire reaper' => 69, 'purge reaper' => 40 },
               'once each in the audit');
@@ -748,7 +748,7 @@ sub other_node {
     my ($s, %http) = @_;
     return Test::Spaces->new(workers => 1, no_redis => 1, http => {
         spaces_node => 'there',
-        spaces_redis => "unix:$s->{dir}/redis.sock timeout=500ms",
+        spaces_redis => "unix:$s->{dir}/redis.sock timeout=2s",
         %http,
     })->start;
 }

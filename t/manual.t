@@ -335,7 +335,7 @@ subtest 'several nodes' => sub {
                 or die "another link: $share->{url}";
             $on{$name} = [$space, $share];
             return keys %on == 2;
-        }) or fail('both nodes have one');
+        }, 120) or fail('both nodes have one');
     }
 
     for my $name (sort keys %on) {

@@ -11,7 +11,6 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Mojo::JSON qw(true);
-use Socket;
 use Test::More;
 use Test::Spaces;
 use Test::Spaces::Audio qw(babble);
@@ -409,12 +408,8 @@ subtest 'a listener who does not read' => sub {
     my $host = $loop->speak($space, \@packets, repeat => 1);
     are('live', 'spaces_rooms{live}' => 1);
 
-    my $socket = IO::Socket::INET->new(Proto => 'tcp') or die;
-    setsockopt $socket, Socket::SOL_SOCKET(), Socket::SO_RCVBUF(), 4096;
-    connect $socket, Socket::pack_sockaddr_in($s->{small_port},
-                                              Socket::inet_aton('127.0.0.1'))
-        or die "connect: $!";
-    my $never = $loop->listen($space, connection => $socket, reads => 0);
+    my $never = $loop->listen($space, connection => $s->small_socket(4096),
+                              reads => 0);
     my $m;
     ok($loop->until(sub {
         $m = scrape();

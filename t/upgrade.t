@@ -13,7 +13,7 @@ use File::Copy qw(copy);
 use Mojo::JSON qw(true false);
 use Test::More;
 use Test::Spaces;
-use Test::Spaces::Ogg qw(build packets pages silence_of);
+use Test::Spaces::Ogg qw(build numbers pages silence_of);
 use Test::Spaces::WebSocket;
 use Time::HiRes qw(sleep time);
 
@@ -24,10 +24,6 @@ my @packets = silence_of(1000);
 my @pages = map { $_->{raw} } pages(build(packets => \@packets, no_eos => 1));
 my @back = silence_of(1100);
 my $back = build(packets => [@back[1000 .. 1099]], no_eos => 1);
-
-# the numbers of the packets of silence_of() in a recording, in order
-sub numbers { return map { /\xff\xfe(..*)/s ? unpack 'N', $1 : () }
-                     grep { length == 7 } packets($_[0]) }
 
 # a host who speaks until nginx closes the connection; what it said then
 

@@ -56,7 +56,7 @@ export const launch = () => chromium.launch({
 export async function person(browser, url, { name, voice, gone = [],
                                              ...options } = {}) {
     const context = await browser.newContext({
-        locale: 'en-GB', viewport: { width: 1100, height: 900 },
+        locale: 'en-GB', timezoneId: 'UTC', viewport: { width: 1100, height: 900 },
         permissions: ['microphone', 'clipboard-read', 'clipboard-write'],
         ...options,
     });

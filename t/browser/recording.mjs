@@ -309,8 +309,11 @@ async function links(browser) {
     const bob = await make('for Bob', 'a day');
     const eve = await make('for Eve', 'as long as it can');
     const item = page.locator('.links li', { hasText: 'for Bob' });
-    const opens = new Date(Date.now() + 86400e3).toLocaleDateString('en-GB',
-        { day: 'numeric', month: 'long' });
+    const { shares } = await (await page.request.get(
+        `${url}/spaces/${id}/shares`)).json();
+    const opens = new Date(shares.find(({ label }) => label === 'for Bob')
+        .expires_at).toLocaleDateString('en-GB',
+            { day: 'numeric', month: 'long', timeZone: 'UTC' });
     await item.getByText(`opens until`).waitFor();
     ok((await item.textContent()).includes(opens), `until ${opens}`,
        await item.textContent());

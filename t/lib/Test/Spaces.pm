@@ -18,7 +18,9 @@ use IO::Socket::UNIX;
 use Mojo::JSON qw(decode_json encode_json);
 use Mojo::UserAgent;
 use POSIX qw(WNOHANG);
-use Socket qw(AF_UNIX PF_UNSPEC SOCK_STREAM);
+use Socket qw(AF_UNIX PF_INET PF_UNSPEC SOCK_STREAM SOL_SOCKET SO_RCVBUF
+              SO_REUSEADDR SO_REUSEPORT inet_aton pack_sockaddr_in
+              unpack_sockaddr_in);
 use Test::More;
 use Test::Spaces::Contract ();
 use Time::HiRes qw(sleep time);
@@ -27,6 +29,9 @@ our @EXPORT = qw(tone decoded_ms oggz_ok run_ok slurp spurt until_ok
                  header_of opus_of);
 
 my $top = abs_path(dirname(__FILE__) . '/../../..');
+
+# what is on this machine isn't to be looked for at a proxy
+$ENV{$_} = '127.0.0.1,localhost' for qw(no_proxy NO_PROXY);
 
 my @alive;
 
@@ -47,10 +52,21 @@ sub new {
     return $self;
 }
 
+# A port that is this test's until it ends.  It stays bound by a socket that
+# doesn't listen: whoever sets SO_REUSEADDR can listen there, and nobody is
+# given it who asks for any.
+
+my @held;
+
 sub free_port {
-    my $socket = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')
+    socket my $socket, PF_INET, SOCK_STREAM, 0 or die "socket: $!";
+    for (SO_REUSEADDR, SO_REUSEPORT) {
+        setsockopt $socket, SOL_SOCKET, $_, 1 or die "setsockopt: $!";
+    }
+    bind $socket, pack_sockaddr_in(0, inet_aton('127.0.0.1'))
         or die "no free port: $!";
-    return $socket->sockport;
+    push @held, $socket;
+    return (unpack_sockaddr_in(getsockname $socket))[0];
 }
 
 sub start {
@@ -59,6 +75,12 @@ sub start {
     $self->start_nginx;
     return $self;
 }
+
+# With "durable => 1" it knows after a KILL what it has answered before.  What is
+# written is the kernel's: by default it would wait with that for an fsync that
+# is under way.
+
+my @durable = ('--appendonly', 'yes', '--appendfsync', 'no');
 
 sub start_redis {
     my ($self) = @_;
@@ -70,6 +92,7 @@ sub start_redis {
         open STDERR, '>&', \*STDOUT;
         exec 'redis-server', '--port', 0, '--unixsocket', "$dir/redis.sock",
              '--unixsocketperm', '777', '--save', '', '--dir', $dir,
+             $self->{durable} ? @durable : (),
              @{ $self->{redis_options} // [] };
         die "exec: $!";
     }
@@ -345,6 +368,8 @@ sub new_binary {
 
 sub worker_pids {
     my ($self, $master) = @_;
+    die 'this kernel does not tell whose children are whose'
+        if !-e "/proc/$$/task/$$/children";
     $master //= $self->{nginx_pid};
     return grep { $_ } split /\s+/,
         slurp("/proc/$master/task/$master/children");
@@ -491,6 +516,18 @@ sub socket {
     return IO::Socket::INET->new(PeerAddr => "127.0.0.1:$self->{port}",
                                  Timeout => 10)
         // die "connect: $!";
+}
+
+# with "small => 1": a client for whom little waits, neither there nor here
+sub small_socket {
+    my ($self, $bytes) = @_;
+    my $socket = IO::Socket::INET->new(Proto => 'tcp') or die "socket: $!";
+    $socket->setsockopt(SOL_SOCKET, SO_RCVBUF, $bytes // 2048)
+        or die "setsockopt: $!";
+    $socket->connect(pack_sockaddr_in($self->{small_port},
+                                      inet_aton('127.0.0.1')))
+        or die "connect: $!";
+    return $socket;
 }
 
 # a socket whose other end speaks TLS with nginx

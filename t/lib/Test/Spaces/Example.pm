@@ -84,7 +84,15 @@ sub conf {
     $conf =~ s/(?<=:)(\d{4})\b/$self->port($1)/ge;
     my $contract = $self->contract_log;
     $conf =~ s/^(    access_log .*)$/$1\n$contract/m or die 'no access_log';
-    return $conf;
+    return worker_user() . $conf;
+}
+
+# workers of a master that is root are nobody, unless the pages are where that
+# one can't get
+sub worker_user {
+    return '' if $> != 0;
+    my @reads = qw(setpriv --reuid nobody --clear-groups test -r);
+    return system(@reads, "$top/html/index.html") == 0 ? '' : "user root;\n";
 }
 
 1;

@@ -10,7 +10,7 @@ use warnings;
 
 use Exporter 'import';
 
-our @EXPORT_OK = qw(pages packets page build silence_of crc);
+our @EXPORT_OK = qw(pages packets page build silence_of numbers crc);
 
 my @crc_table = map {
     my $r = $_ << 24;
@@ -151,6 +151,13 @@ sub build {
 sub silence_of {
     my ($n) = @_;
     return map { pack 'C n N', 0xf8, 0xfffe, $_ } 1 .. $n;
+}
+
+# the numbers of those that are in a stream, in its order: not of what filled the
+# time when nobody spoke
+sub numbers {
+    return map { /\A\xf8\xff\xfe(....)\z/s ? unpack 'N', $1 : () }
+           packets($_[0]);
 }
 
 1;

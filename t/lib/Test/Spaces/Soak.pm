@@ -43,7 +43,7 @@ sub new {
     my $self = $class->SUPER::new(
         workers => 3, seed => 1, hit => 60, calm => 20, rooms => 8,
         shutdown_timeout => '2s', redis_timeout => '500ms', say => sub { },
-        redis_options => ['--appendonly', 'yes'],
+        durable => 1,
         server_more => <<'END',
         location /lasting {
             spaces_api; spaces_replay_ttl 1h; spaces_hold 1h 2h;

@@ -12,7 +12,7 @@ use warnings;
 use List::Util qw(max min sum0);
 use Test::Spaces qw(slurp);
 use Test::Spaces::Audio qw(samples);
-use Test::Spaces::Ogg qw(packets pages);
+use Test::Spaces::Ogg qw(numbers pages);
 use Time::HiRes qw(time);
 
 sub of {
@@ -310,8 +310,7 @@ sub numbered {
     my $sent = $space->{sent};
     return if $space->{kind} ne 'numbered' || !$space->{record} || !@$sent;
 
-    my @numbers = map { /\xff\xfe(....)\z/s ? unpack 'N', $1 : () }
-                  grep { length == 7 } packets($audio // '');
+    my @numbers = numbers($audio // '');
     my (@wrong, %seen, $before);
     for my $n (@numbers) {
         push @wrong, "number $n twice" if $seen{$n}++;
