@@ -114,7 +114,7 @@ $(MODULE): $(BUILD)/objs/Makefile $(SOURCES) $(HEADERS)
 
 run: packages
 	@$(MAKE) --no-print-directory $(MODULE)
-	@t/lib/run "$(MODULE)" "$(RUN_DIR)" "$(PORT)"
+	@exec t/lib/run "$(MODULE)" "$(RUN_DIR)" "$(PORT)"
 
 test: test-packages
 	@$(MAKE) --no-print-directory $(MODULE) unit-test fuzzers

@@ -18,7 +18,13 @@ typedef struct {
 
 static ngx_int_t ngx_http_spaces_answer_json(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, json_t *json);
+static ngx_table_elt_t *ngx_http_spaces_header_add(ngx_http_request_t *r,
+    const char *name, ngx_str_t *value);
 static void ngx_http_spaces_free_text(void *data);
+
+
+/* the most that is read of what nobody will look at, bytes */
+#define NGX_HTTP_SPACES_DISCARD  (1024 * 1024)
 
 
 /* in the order of ngx_http_spaces_problem_e */
@@ -58,8 +64,9 @@ static ngx_http_spaces_problem_t  ngx_http_spaces_problems[] = {
     { 500, "urn:spaces:internal", "Something went wrong here" },
     { 501, "urn:spaces:bad-format", "This format is not to be had" },
     { 503, "urn:spaces:redis", "The store of Spaces is not to be had" },
-    { 503, "urn:spaces:no-room", "There is no room for one more live Space" },
-    { 503, "urn:spaces:storage", "The recording can not be written" },
+    { 503, "urn:spaces:no-room", "There is no room here" },
+    { 503, "urn:spaces:storage", "The recording is not to be had" },
+    { 503, "urn:spaces:restarting", "This server restarts" },
     { 507, "urn:spaces:disk-low", "There is too little disk to record" }
 };
 
@@ -391,11 +398,19 @@ ngx_int_t
 ngx_http_spaces_header(ngx_http_request_t *r, const char *name,
     ngx_str_t *value)
 {
+    return ngx_http_spaces_header_add(r, name, value) ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_table_elt_t *
+ngx_http_spaces_header_add(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value)
+{
     ngx_table_elt_t  *h;
 
     h = ngx_list_push(&r->headers_out.headers);
     if (h == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     h->hash = 1;
@@ -408,7 +423,7 @@ ngx_http_spaces_header(ngx_http_request_t *r, const char *name,
     h->next = NULL;
 #endif
 
-    return NGX_OK;
+    return h;
 }
 
 
@@ -422,6 +437,36 @@ ngx_http_spaces_header_cstr(ngx_http_request_t *r, const char *name,
     s.len = ngx_strlen(value);
 
     return ngx_http_spaces_header(r, name, &s);
+}
+
+
+ngx_int_t
+ngx_http_spaces_header_recording(ngx_http_request_t *r)
+{
+    ngx_uint_t              recorded;
+    ngx_http_spaces_ctx_t  *ctx;
+
+    static ngx_str_t  on = ngx_string("on");
+    static ngx_str_t  off = ngx_string("off");
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    if (ctx->space == NULL || !ngx_http_spaces_may_see(ctx)) {
+        return NGX_OK;
+    }
+
+    recorded = (ctx->space->state == NGX_HTTP_SPACES_ENDED)
+               ? ctx->space->record != 0 : ngx_http_spaces_is_recorded(ctx);
+
+    if (ctx->recorded) {
+        ctx->recorded->value = recorded ? on : off;
+        return NGX_OK;
+    }
+
+    ctx->recorded = ngx_http_spaces_header_add(r, "Spaces-Recording",
+                                               recorded ? &on : &off);
+
+    return ctx->recorded ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -455,6 +500,23 @@ ngx_http_spaces_own_connection(ngx_http_request_t *r)
     }
 
 #endif
+}
+
+
+void
+ngx_http_spaces_discard(ngx_connection_t *c)
+{
+    size_t   read;
+    ssize_t  n;
+    u_char   discarded[4096];
+
+    for (read = 0; read < NGX_HTTP_SPACES_DISCARD; read += (size_t) n) {
+        n = c->recv(c, discarded, sizeof(discarded));
+
+        if (n <= 0) {
+            return;
+        }
+    }
 }
 
 

@@ -450,7 +450,7 @@ ngx_http_spaces_api_create_body(ngx_http_request_t *r)
 
     space->host = ctx->user;
     space->node = smcf->node;
-    space->created_at = ngx_http_spaces_now();
+    space->created_at = ngx_http_spaces_zone_moment(smcf->zone);
     space->replay_ttl = slcf->replay_ttl;
     space->hold = slcf->hold;
     space->hold_max = slcf->hold_max;

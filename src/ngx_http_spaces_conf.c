@@ -16,6 +16,8 @@ static char *ngx_http_spaces_folder(ngx_conf_t *cf, ngx_str_t *path,
     const char *name);
 static ngx_int_t ngx_http_spaces_time(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_str_t *value, time_t *t);
+static ngx_uint_t ngx_http_spaces_is_host(ngx_conf_t *cf, u_char *host);
+static ngx_uint_t ngx_http_spaces_has_variable(ngx_str_t *value);
 static char *ngx_http_spaces_set_handler(ngx_conf_t *cf,
     ngx_http_spaces_loc_conf_t *slcf, ngx_http_handler_pt handler);
 
@@ -35,9 +37,13 @@ ngx_http_spaces_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
+    if (value[1].len == 0) {
+        return "has no name: write \"spaces_zone spaces 64m\"";
+    }
+
     size = ngx_parse_size(&value[2]);
 
-    if (size == NGX_ERROR || value[1].len == 0) {
+    if (size == NGX_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid size \"%V\" in \"spaces_zone\": write "
                            "\"spaces_zone name 64m\"", &value[2]);
@@ -83,6 +89,11 @@ ngx_http_spaces_path(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     value = cf->args->elts;
+
+    if (ngx_http_spaces_has_variable(&value[1])) {
+        return "takes no variables: it is one folder for all of this nginx";
+    }
+
     smcf->path = value[1];
 
     while (smcf->path.len > 1
@@ -179,6 +190,10 @@ ngx_http_spaces_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (value[1].len == 0 || value[1].len > NGX_HTTP_SPACES_MAX_NAME) {
         return "must be a name of 1 to 64 bytes";
+    }
+
+    if (ngx_http_spaces_has_variable(&value[1])) {
+        return "takes no variables: it is one name for all of this nginx";
     }
 
     smcf->node = value[1];
@@ -519,13 +534,12 @@ ngx_http_spaces_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             host = value[i].data + 8;
         }
 
-        if (host == NULL || *host == '\0'
-            || host[strcspn((char *) host, "/?#@")] != '\0')
-        {
+        if (host == NULL || !ngx_http_spaces_is_host(cf, host)) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid origin \"%V\" in \"spaces_origin\": "
-                               "write \"https://example.com\", with no path "
-                               "and no slash at its end", &value[i]);
+                               "write \"https://example.com\", with no path, "
+                               "no slash at its end and no wildcard",
+                               &value[i]);
             return NGX_CONF_ERROR;
         }
 
@@ -538,6 +552,39 @@ ngx_http_spaces_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* a name or an address, and perhaps a port */
+
+static ngx_uint_t
+ngx_http_spaces_is_host(ngx_conf_t *cf, u_char *host)
+{
+    u_char     *p;
+    ngx_url_t   u;
+
+    for (p = host; *p; p++) {
+
+        if (!isalnum(*p) && strchr("-._:[]", *p) == NULL) {
+            return 0;
+        }
+    }
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    u.url.data = host;
+    u.url.len = p - host;
+    u.default_port = 80;
+    u.no_resolve = 1;
+
+    return u.url.len && ngx_parse_url(cf->pool, &u) == NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_spaces_has_variable(ngx_str_t *value)
+{
+    return ngx_strlchr(value->data, value->data + value->len, '$') != NULL;
 }
 
 

@@ -12,11 +12,14 @@
 
 
 static ngx_int_t ngx_http_spaces_ingest_loaded(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_spaces_ingest_is_alone(ngx_http_request_t *r);
+static ngx_int_t ngx_http_spaces_ingest_arrived(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_ingest_role(ngx_http_request_t *r);
 static ngx_str_t ngx_http_spaces_ingest_id(ngx_http_request_t *r);
 static ngx_http_spaces_ingest_t *ngx_http_spaces_ingest_create(
     ngx_http_request_t *r);
 static void ngx_http_spaces_ingest_cleanup(void *data);
+static void ngx_http_spaces_ingest_cut(void *data);
 static void ngx_http_spaces_ingest_read_on(ngx_http_spaces_ingest_t *ingest);
 
 static ngx_int_t ngx_http_spaces_ingest_body(ngx_http_request_t *r);
@@ -29,6 +32,8 @@ static void ngx_http_spaces_ingest_complete(ngx_http_spaces_ingest_t *ingest);
 
 static void ngx_http_spaces_ingest_tick(ngx_http_spaces_waiter_t *waiter);
 static void ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest);
+static ngx_uint_t ngx_http_spaces_ingest_is_left(
+    ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_tell_end(ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_heard(ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_failed(ngx_http_spaces_ingest_t *ingest);
@@ -76,12 +81,50 @@ ngx_http_spaces_ingest_handler(ngx_http_request_t *r)
 }
 
 
+/*
+ * Whoever comes back has the place of their connection that broke, though more
+ * was sent on that one than it has read
+ */
+
 static ngx_int_t
 ngx_http_spaces_ingest_loaded(ngx_http_request_t *r)
+{
+    return ngx_http_spaces_await(r, ngx_http_spaces_ingest_is_alone,
+                                 ngx_http_spaces_ingest_arrived,
+                                 ngx_http_spaces_ingest_arrived);
+}
+
+
+static ngx_uint_t
+ngx_http_spaces_ingest_is_alone(ngx_http_request_t *r)
+{
+    ngx_str_t                     id;
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    if (!ctx->in_room || ctx->role < NGX_HTTP_SPACES_SPEAKER) {
+        return 1;
+    }
+
+    id = ngx_http_spaces_ingest_id(r);
+
+    return !ngx_http_spaces_zone_returns(smcf->zone, &ctx->id, &id);
+}
+
+
+static ngx_int_t
+ngx_http_spaces_ingest_arrived(ngx_http_request_t *r)
 {
     ngx_int_t                  rc;
     ngx_uint_t                 protocol;
     ngx_http_spaces_ingest_t  *ingest;
+
+    if (ngx_http_spaces_header_recording(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     rc = ngx_http_spaces_ingest_admit(r);
 
@@ -119,11 +162,7 @@ ngx_http_spaces_ingest_begin(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     ingest = ctx->data;
 
-    if (ngx_http_spaces_header_cstr(r, "Spaces-Recording",
-                                    ngx_http_spaces_is_recorded(ctx)
-                                    ? "on" : "off")
-        != NGX_OK)
-    {
+    if (ngx_http_spaces_header_recording(r) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -307,7 +346,9 @@ static ngx_http_spaces_ingest_t *
 ngx_http_spaces_ingest_create(ngx_http_request_t *r)
 {
     ngx_pool_cleanup_t        *cln;
+    ngx_http_cleanup_t        *hcln;
     ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_token_t   *token;
     ngx_http_spaces_ingest_t  *ingest;
 
     ingest = ngx_pcalloc(r->pool, sizeof(ngx_http_spaces_ingest_t));
@@ -316,7 +357,9 @@ ngx_http_spaces_ingest_create(ngx_http_request_t *r)
     }
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
+    hcln = ngx_http_cleanup_add(r, 0);
+
+    if (cln == NULL || hcln == NULL) {
         return NULL;
     }
 
@@ -326,6 +369,9 @@ ngx_http_spaces_ingest_create(ngx_http_request_t *r)
 
     cln->handler = ngx_http_spaces_ingest_cleanup;
     cln->data = ingest;
+
+    hcln->handler = ngx_http_spaces_ingest_cut;
+    hcln->data = ingest;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
     ctx->data = ingest;
@@ -340,6 +386,13 @@ ngx_http_spaces_ingest_create(ngx_http_request_t *r)
 
     ingest->entrant.id = ngx_http_spaces_ingest_id(r);
     ingest->entrant.host = (ctx->role == NGX_HTTP_SPACES_HOST);
+
+    token = ngx_http_spaces_own_token(ctx);
+
+    if (token && token->kind == NGX_HTTP_SPACES_HOST) {
+        ingest->entrant.token = ctx->hash;
+    }
+
     ingest->entrant.name = ingest->entrant.host ? ctx->space->host
                                                 : ctx->token->label;
     ingest->entrant.margin = NGX_HTTP_SPACES_MARGIN_HTTP;
@@ -356,6 +409,40 @@ ngx_http_spaces_ingest_cleanup(void *data)
     ngx_http_spaces_ingest_leave(ingest);
 
     spaces_demuxer_free(&ingest->demuxer);
+}
+
+
+/* a worker that has to go says so, while there is a connection */
+
+static void
+ngx_http_spaces_ingest_cut(void *data)
+{
+    ngx_connection_t          *c;
+    ngx_http_request_t        *r;
+    ngx_http_spaces_ingest_t  *ingest = data;
+
+    r = ingest->request;
+    c = r->connection;
+
+    if (c->close && !ingest->done) {
+
+        if (ingest->ws) {
+            ngx_http_spaces_websocket_leave(ingest->ws,
+                                            NGX_HTTP_SPACES_WS_AGAIN,
+                                            "this server restarts");
+
+        } else if (!r->header_sent) {
+
+            /* nginx takes it for broken, but nothing was written so far */
+
+            c->error = 0;
+            (void) ngx_http_spaces_ingest_later(ingest);
+            ngx_http_spaces_discard(c);
+            c->error = 1;
+        }
+    }
+
+    ingest->done = 1;
 }
 
 
@@ -676,12 +763,43 @@ ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest)
         return;
     }
 
+    if (ngx_http_spaces_ingest_is_left(ingest)) {
+        ngx_http_spaces_ingest_done(ingest, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+        return;
+    }
+
     if (ingest->blocked
         || (ingest->draining && ingest->speaker->drained != ingest->serial))
     {
         ingest->blocked = 0;
         ingest->resume(ingest);
     }
+}
+
+
+/*
+ * Its client is gone, and comes back on another connection: what was not read
+ * yet is from before that.  Without the latter it is played to its end.
+ */
+
+static ngx_uint_t
+ngx_http_spaces_ingest_is_left(ngx_http_spaces_ingest_t *ingest)
+{
+    ngx_event_t       *rev;
+    ngx_connection_t  *c;
+
+    c = ingest->request->connection;
+    rev = c->read;
+
+    if (!ingest->blocked
+        || !(rev->pending_eof || rev->eof || rev->error || c->error))
+    {
+        return 0;
+    }
+
+    ingest->speaker->hung_up = ingest->serial;
+
+    return ingest->speaker->wanted == ingest->serial;
 }
 
 
@@ -714,18 +832,11 @@ ngx_http_spaces_ingest_tell_end(ngx_http_spaces_ingest_t *ingest)
 static void
 ngx_http_spaces_ingest_heard(ngx_http_spaces_ingest_t *ingest)
 {
-    ngx_http_spaces_ctx_t  *ctx;
-
     if (ingest->entrant.host
         || spaces_packet_ring_queued(ingest->speaker->ring))
     {
         return;
     }
-
-    ctx = ngx_http_get_module_ctx(ingest->request, ngx_http_spaces_module);
-
-    (void) ngx_http_spaces_zone_overlay(ingest->smcf->zone, ctx->space,
-                                        &ctx->room);
 
     ngx_http_spaces_ingest_done(ingest,
                                 ngx_http_spaces_ingest_result(ingest));
@@ -789,8 +900,9 @@ ngx_http_spaces_ingest_wait_reading(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_spaces_ingest_result(ngx_http_spaces_ingest_t *ingest)
 {
-    ngx_http_request_t     *r;
-    ngx_http_spaces_ctx_t  *ctx;
+    ngx_http_request_t       *r;
+    ngx_http_spaces_ctx_t    *ctx;
+    ngx_http_spaces_space_t  *space;
 
     r = ingest->request;
 
@@ -803,6 +915,16 @@ ngx_http_spaces_ingest_result(ngx_http_spaces_ingest_t *ingest)
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+    /* as it is by now, not as it was when they were let in */
+
+    space = ngx_http_spaces_zone_space(ingest->smcf->zone, ingest->room,
+                                       r->pool);
+    if (space) {
+        ctx->space = space;
+    }
+
+    ngx_http_spaces_load_room(r);
 
     return ngx_http_spaces_answer(r, NGX_HTTP_OK,
                                   ngx_http_spaces_describe(r, ctx->space, 1));

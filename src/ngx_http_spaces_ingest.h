@@ -132,7 +132,7 @@ ngx_int_t ngx_http_spaces_ingest_packet(ngx_http_spaces_ingest_t *ingest,
 /* all that has come is in the ring: an end need not wait for more */
 void ngx_http_spaces_ingest_idle(ngx_http_spaces_ingest_t *ingest);
 
-/* what became of it, once it has ended: the answer */
+/* what became of it, while it is in the room: the answer */
 ngx_int_t ngx_http_spaces_ingest_result(ngx_http_spaces_ingest_t *ingest);
 
 /* nothing of the worker or the room points at it from here on */

@@ -28,7 +28,6 @@ static void ngx_http_spaces_ingest_resume_messages(
     ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_closed(void *data);
 static void ngx_http_spaces_ingest_event(void *data, ngx_str_t *json);
-static void ngx_http_spaces_ingest_cut(void *data);
 static void ngx_http_spaces_ingest_free_pending(void *data);
 
 
@@ -68,7 +67,6 @@ ngx_http_spaces_ingest_websocket(ngx_http_spaces_ingest_t *ingest)
     ngx_str_t               json;
     ngx_pool_cleanup_t     *cln;
     ngx_http_request_t     *r;
-    ngx_http_cleanup_t     *hcln;
     ngx_http_spaces_ctx_t  *ctx;
 
     r = ingest->request;
@@ -90,14 +88,9 @@ ngx_http_spaces_ingest_websocket(ngx_http_spaces_ingest_t *ingest)
     }
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
-    hcln = ngx_http_cleanup_add(r, 0);
-
-    if (cln == NULL || hcln == NULL) {
+    if (cln == NULL) {
         return NGX_ERROR;
     }
-
-    hcln->handler = ngx_http_spaces_ingest_cut;
-    hcln->data = ingest;
 
     cln->handler = ngx_http_spaces_ingest_free_pending;
     cln->data = ingest;
@@ -422,22 +415,6 @@ ngx_http_spaces_ingest_closed(void *data)
     }
 
     ngx_http_finalize_request(r, NGX_OK);
-}
-
-
-/* a worker that has to go says so, while there is a connection */
-
-static void
-ngx_http_spaces_ingest_cut(void *data)
-{
-    ngx_http_spaces_ingest_t  *ingest = data;
-
-    if (ingest->ws && !ingest->done && ingest->request->connection->close) {
-        ngx_http_spaces_websocket_leave(ingest->ws, NGX_HTTP_SPACES_WS_AGAIN,
-                                        "this server restarts");
-    }
-
-    ingest->done = 1;
 }
 
 

@@ -56,9 +56,10 @@ ngx_http_spaces_live_loaded(ngx_http_request_t *r)
     int64_t                 back;
     ngx_int_t               rc;
     ngx_uint_t              protocol, websocket;
-    ngx_http_spaces_ctx_t  *ctx;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    if (ngx_http_spaces_header_recording(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     rc = ngx_http_spaces_require_hearing(r);
 
@@ -92,14 +93,6 @@ ngx_http_spaces_live_loaded(ngx_http_request_t *r)
 
     if (rc != NGX_DECLINED) {
         return rc;
-    }
-
-    if (ngx_http_spaces_header_cstr(r, "Spaces-Recording",
-                                    ngx_http_spaces_is_recorded(ctx)
-                                    ? "on" : "off")
-        != NGX_OK)
-    {
-        return NGX_ERROR;
     }
 
     if (websocket) {

@@ -36,8 +36,12 @@ static void ngx_http_spaces_again_done(ngx_http_request_t *r,
     ngx_uint_t loaded);
 static void ngx_http_spaces_again_cleanup(void *data);
 static ngx_int_t ngx_http_spaces_load_token(ngx_http_request_t *r);
+static ngx_http_spaces_token_t *ngx_http_spaces_known_token(
+    ngx_http_request_t *r, ngx_str_t *hash);
 static ngx_int_t ngx_http_spaces_load_space(ngx_http_request_t *r);
 static ngx_http_spaces_cached_t *ngx_http_spaces_load_live(
+    ngx_http_request_t *r);
+static ngx_http_spaces_cached_t *ngx_http_spaces_read_room(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_loaded(ngx_http_request_t *r,
     ngx_http_spaces_cached_t *cached);
@@ -223,15 +227,10 @@ ngx_http_spaces_token_reply(ngx_http_request_t *r, redisReply *reply)
     loading = ctx->loading;
 
     if (reply == NULL) {
-        cached = ngx_http_spaces_cache_get(r, &loading->key, 1);
+        ctx->token = ngx_http_spaces_known_token(r, &loading->key);
 
-        if (cached == NULL) {
-            return ngx_http_spaces_unavailable(r, 0);
-        }
-
-        ctx->token = cached->token;
-
-        return ngx_http_spaces_load_space(r);
+        return ctx->token ? ngx_http_spaces_load_space(r)
+                          : ngx_http_spaces_unavailable(r, 0);
     }
 
     cached = ngx_http_spaces_cache_new(r, &loading->key, loading->sent);
@@ -258,6 +257,28 @@ ngx_http_spaces_token_reply(ngx_http_request_t *r, redisReply *reply)
     }
 
     return ngx_http_spaces_load_space(r);
+}
+
+
+/* without Redis: what this worker has read once, or the room knows */
+
+static ngx_http_spaces_token_t *
+ngx_http_spaces_known_token(ngx_http_request_t *r, ngx_str_t *hash)
+{
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_cached_t     *cached;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    cached = ngx_http_spaces_cache_get(r, hash, 1);
+
+    if (cached) {
+        return cached->token;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+
+    return ngx_http_spaces_zone_token(smcf->zone, &ctx->id, hash, ctx->pool);
 }
 
 
@@ -307,8 +328,6 @@ ngx_http_spaces_load_space(ngx_http_request_t *r)
 static ngx_http_spaces_cached_t *
 ngx_http_spaces_load_live(ngx_http_request_t *r)
 {
-    ngx_atomic_t                 *counter;
-    ngx_atomic_uint_t             change;
     ngx_http_spaces_ctx_t        *ctx;
     ngx_http_spaces_zone_t       *zone;
     ngx_http_spaces_cached_t     *cached;
@@ -326,25 +345,38 @@ ngx_http_spaces_load_live(ngx_http_request_t *r)
         return NULL;
     }
 
-    counter = ngx_http_spaces_zone_change(zone, &ctx->id);
-    change = *counter;
+    cached = ngx_http_spaces_read_room(r);
+
+    if (cached) {
+        ngx_http_spaces_cache_insert(smcf->cache, cached);
+    }
+
+    return cached;
+}
+
+
+static ngx_http_spaces_cached_t *
+ngx_http_spaces_read_room(ngx_http_request_t *r)
+{
+    ngx_http_spaces_ctx_t        *ctx;
+    ngx_http_spaces_zone_t       *zone;
+    ngx_http_spaces_cached_t     *cached;
+    ngx_http_spaces_main_conf_t  *smcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+    smcf = ngx_http_get_module_main_conf(r, ngx_http_spaces_module);
+    zone = smcf->zone;
 
     cached = ngx_http_spaces_cache_new(r, &ctx->id, ngx_current_msec);
     if (cached == NULL) {
         return NULL;
     }
 
-    cached->space = ngx_http_spaces_zone_live(zone, &ctx->id, cached->pool);
-    if (cached->space == NULL) {
-        return NULL;
-    }
+    cached->counter = ngx_http_spaces_zone_change(zone, &ctx->id);
+    cached->change = *cached->counter;
+    cached->space = ngx_http_spaces_zone_known(zone, &ctx->id, cached->pool);
 
-    cached->counter = counter;
-    cached->change = change;
-
-    ngx_http_spaces_cache_insert(smcf->cache, cached);
-
-    return cached;
+    return cached->space ? cached : NULL;
 }
 
 
@@ -361,6 +393,10 @@ ngx_http_spaces_space_reply(ngx_http_request_t *r, redisReply *reply)
 
     if (reply == NULL) {
         cached = ngx_http_spaces_cache_get(r, &loading->key, 1);
+
+        if (cached == NULL) {
+            cached = ngx_http_spaces_read_room(r);
+        }
 
         if (cached == NULL) {
             return ngx_http_spaces_unavailable(r, 0);

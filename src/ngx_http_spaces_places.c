@@ -7,6 +7,10 @@
 #include "ngx_http_spaces_places.h"
 
 
+/* how long it may be taken for true what a room knows of a token, ms */
+#define NGX_HTTP_SPACES_TOKEN_KNOWN  60000
+
+
 static ngx_int_t ngx_http_spaces_room_place(ngx_http_spaces_room_t *room,
     ngx_http_spaces_entrant_t *entrant, ngx_uint_t *place);
 static ngx_http_spaces_speaker_t *ngx_http_spaces_room_speaker(
@@ -163,6 +167,11 @@ ngx_http_spaces_room_take(ngx_http_spaces_room_t *room, ngx_uint_t place,
     ngx_memcpy(speaker->id, entrant->id.data, speaker->id_len);
     ngx_memcpy(speaker->name, entrant->name.data, speaker->name_len);
 
+    if (entrant->token.len == NGX_HTTP_SPACES_TOKEN_HASH) {
+        room->host_token_len = entrant->token.len;
+        ngx_memcpy(room->host_token, entrant->token.data, entrant->token.len);
+    }
+
     speaker->serial++;
     speaker->source = ngx_pid;
 
@@ -237,6 +246,82 @@ ngx_http_spaces_zone_speaks(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
     return speaks;
+}
+
+
+ngx_uint_t
+ngx_http_spaces_zone_returns(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
+    ngx_str_t *speaker_id)
+{
+    ngx_uint_t                  returns;
+    ngx_http_spaces_room_t     *room;
+    ngx_http_spaces_speaker_t  *speaker;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    room = ngx_http_spaces_zone_lookup(zone, id);
+    speaker = room ? ngx_http_spaces_room_speaker(room, speaker_id) : NULL;
+
+    returns = speaker && speaker->source
+              && speaker->hung_up == speaker->serial
+              && ngx_http_spaces_alive(speaker->source);
+
+    if (returns) {
+        speaker->wanted = speaker->serial;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return returns;
+}
+
+
+ngx_http_spaces_token_t *
+ngx_http_spaces_zone_token(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
+    ngx_str_t *hash, ngx_pool_t *pool)
+{
+    u_char                     *name;
+    ngx_str_t                   speaker_id;
+    ngx_http_spaces_room_t     *room;
+    ngx_http_spaces_token_t    *token;
+    ngx_http_spaces_speaker_t  *speaker;
+
+    token = ngx_pcalloc(pool, sizeof(ngx_http_spaces_token_t));
+    name = ngx_pnalloc(pool, NGX_HTTP_SPACES_SPEAKER_NAME);
+
+    if (token == NULL || name == NULL) {
+        return NULL;
+    }
+
+    token->space = *id;
+    token->label.data = name;
+    token->expires_at = ngx_http_spaces_now() + NGX_HTTP_SPACES_TOKEN_KNOWN;
+
+    speaker_id.data = hash->data;
+    speaker_id.len = NGX_HTTP_SPACES_TOKEN_ID;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    room = ngx_http_spaces_zone_lookup(zone, id);
+    speaker = room ? ngx_http_spaces_room_speaker(room, &speaker_id) : NULL;
+
+    if (room && room->host_token_len == hash->len
+        && ngx_memcmp(room->host_token, hash->data, hash->len) == 0)
+    {
+        token->kind = NGX_HTTP_SPACES_HOST;
+
+    } else if (speaker) {
+        token->kind = NGX_HTTP_SPACES_SPEAKER;
+        token->muted = (speaker->muted != 0);
+        token->removed = (speaker->removed != 0);
+        token->label.len = speaker->name_len;
+
+        ngx_memcpy(name, speaker->name, speaker->name_len);
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return token->kind == NGX_HTTP_SPACES_NOBODY ? NULL : token;
 }
 
 

@@ -32,6 +32,7 @@ typedef struct {
 typedef struct {
     ngx_str_t                id;
     ngx_str_t                name;
+    ngx_str_t                token;        /* the host's, hashed; or empty */
     ngx_uint_t               host;
     ngx_uint_t               returns;      /* wants to hear the others */
     int64_t                  margin;       /* ms, of the jitter buffer */
@@ -60,6 +61,21 @@ void ngx_http_spaces_room_left(ngx_http_spaces_room_t *room,
 /* whether a speaker of that id is in the room */
 ngx_uint_t ngx_http_spaces_zone_speaks(ngx_http_spaces_zone_t *zone,
     ngx_str_t *id, ngx_str_t *speaker);
+
+/*
+ * Whether such a speaker has to wait for a former connection of theirs, whose
+ * client has hung up.  It is told to leave, and does so at its next tick.
+ */
+ngx_uint_t ngx_http_spaces_zone_returns(ngx_http_spaces_zone_t *zone,
+    ngx_str_t *id, ngx_str_t *speaker);
+
+/*
+ * What a room knows of a token by its hash: that it is the host's or one of its
+ * speakers', for a minute.  NULL if it doesn't, or without memory.
+ */
+ngx_http_spaces_token_t *ngx_http_spaces_zone_token(
+    ngx_http_spaces_zone_t *zone, ngx_str_t *id, ngx_str_t *hash,
+    ngx_pool_t *pool);
 
 /*
  * Mutes a speaker who is in the room, or not any more; removes one.  NGX_OK,

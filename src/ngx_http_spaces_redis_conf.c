@@ -13,6 +13,10 @@ static char *ngx_http_spaces_redis_address(ngx_conf_t *cf,
     ngx_http_spaces_redis_conf_t *rcf);
 static char *ngx_http_spaces_redis_parameter(ngx_conf_t *cf,
     ngx_http_spaces_redis_conf_t *rcf, ngx_str_t *value);
+static char *ngx_http_spaces_redis_wrong(ngx_conf_t *cf, ngx_str_t *value,
+    const char *fix);
+static ngx_uint_t ngx_http_spaces_redis_is_twice(ngx_str_t *value,
+    ngx_uint_t i);
 static char *ngx_http_spaces_redis_password(ngx_conf_t *cf,
     ngx_http_spaces_redis_conf_t *rcf, ngx_str_t *name);
 
@@ -46,6 +50,12 @@ ngx_http_spaces_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_http_spaces_redis_is_twice(value, i)) {
+            return ngx_http_spaces_redis_wrong(cf, &value[i],
+                                               "it is given twice");
+        }
+
         rv = ngx_http_spaces_redis_parameter(cf, rcf, &value[i]);
 
         if (rv != NGX_CONF_OK) {
@@ -142,8 +152,9 @@ ngx_http_spaces_redis_parameter(ngx_conf_t *cf,
     if (ngx_strncmp(value->data, "db=", 3) == 0) {
 
         n = ngx_atoi(value->data + 3, value->len - 3);
-        if (n == NGX_ERROR) {
-            goto invalid;
+        if (n == NGX_ERROR || n > NGX_MAX_INT32_VALUE) {
+            return ngx_http_spaces_redis_wrong(cf, value,
+                                               "write a number as \"db=1\"");
         }
 
         rcf->db = (ngx_uint_t) n;
@@ -185,7 +196,9 @@ ngx_http_spaces_redis_parameter(ngx_conf_t *cf,
 
         n = ngx_parse_time(&s, 0);
         if (n == NGX_ERROR || n == 0) {
-            goto invalid;
+            return ngx_http_spaces_redis_wrong(cf, value,
+                                               "write a time as "
+                                               "\"timeout=500ms\"");
         }
 
         rcf->timeout = (ngx_msec_t) n;
@@ -193,14 +206,45 @@ ngx_http_spaces_redis_parameter(ngx_conf_t *cf,
         return NGX_CONF_OK;
     }
 
-invalid:
+    return ngx_http_spaces_redis_wrong(cf, value,
+                                       "there are db=, user=, password=, "
+                                       "password_file=, prefix= and timeout=");
+}
 
+
+static char *
+ngx_http_spaces_redis_wrong(ngx_conf_t *cf, ngx_str_t *value, const char *fix)
+{
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid parameter \"%V\" in \"spaces_redis\": there "
-                       "are db=, user=, password=, password_file=, prefix= and "
-                       "timeout=", value);
+                       "invalid parameter \"%V\" in \"spaces_redis\": %s",
+                       value, fix);
 
     return NGX_CONF_ERROR;
+}
+
+
+/* whether one before it is of the same name; both passwords are the same */
+
+static ngx_uint_t
+ngx_http_spaces_redis_is_twice(ngx_str_t *value, ngx_uint_t i)
+{
+    size_t      len;
+    ngx_uint_t  k;
+
+    len = strcspn((char *) value[i].data, "=");
+
+    if (ngx_strncmp(value[i].data, "password_file", len) == 0) {
+        len = ngx_min(len, sizeof("password") - 1);
+    }
+
+    for (k = 2; k < i; k++) {
+
+        if (ngx_strncmp(value[k].data, value[i].data, len) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

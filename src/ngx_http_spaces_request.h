@@ -55,6 +55,7 @@ typedef enum {
     NGX_HTTP_SPACES_NO_REDIS,
     NGX_HTTP_SPACES_NO_ROOM,
     NGX_HTTP_SPACES_NO_STORAGE,
+    NGX_HTTP_SPACES_RESTARTS,
     NGX_HTTP_SPACES_NO_SPACE
 } ngx_http_spaces_problem_e;
 
@@ -96,6 +97,8 @@ typedef struct {
     ngx_http_spaces_role_e       role;
     ngx_pool_t                  *pool;       /* for what is loaded */
     ngx_http_spaces_again_t     *again;      /* NULL: it was loaded once */
+
+    ngx_table_elt_t             *recorded;   /* the header; NULL: not yet */
 
     ngx_uint_t                   in_room;    /* "room" is set */
     ngx_http_spaces_room_info_t  room;
@@ -262,6 +265,12 @@ ngx_int_t ngx_http_spaces_header(ngx_http_request_t *r, const char *name,
 ngx_int_t ngx_http_spaces_header_cstr(ngx_http_request_t *r, const char *name,
     const char *value);
 
+/*
+ * "Spaces-Recording", as it is now, for who may see the Space; what was said
+ * before is changed
+ */
+ngx_int_t ngx_http_spaces_header_recording(ngx_http_request_t *r);
+
 /* "private, no-store" and no referrer: for all that a token opens */
 ngx_int_t ngx_http_spaces_header_private(ngx_http_request_t *r);
 
@@ -270,6 +279,12 @@ ngx_int_t ngx_http_spaces_header_private(ngx_http_request_t *r);
  * filters; it is closed after that.
  */
 void ngx_http_spaces_own_connection(ngx_http_request_t *r);
+
+/*
+ * Reads what has come on a connection that is closed next, to some bound:
+ * closing with something unread takes back what was sent
+ */
+void ngx_http_spaces_discard(ngx_connection_t *c);
 
 /*
  * For a request that will stay, once its answer has begun: it needs no memory

@@ -19,11 +19,18 @@ typedef struct {
     ngx_http_spaces_scan_t     scan;
     ngx_pool_t                *pool;       /* of the part at hand */
     ngx_array_t                hashes;     /* of ngx_str_t, in that part */
-    json_t                    *found;      /* links by their id */
+    json_t                    *found;      /* links by their id, */
+    ngx_array_t                list;       /* and as they were made */
 
     ngx_str_t                  hash;       /* of the one being minted, */
     ngx_http_spaces_token_t    token;      /* and what it is for */
 } ngx_http_spaces_shares_t;
+
+
+typedef struct {
+    int64_t                    created_at;
+    json_t                    *json;       /* of those that were found */
+} ngx_http_spaces_listed_t;
 
 
 static ngx_int_t ngx_http_spaces_shares_clip(ngx_http_request_t *r,
@@ -40,6 +47,8 @@ static ngx_int_t ngx_http_spaces_shares_read(ngx_http_request_t *r,
     redisReply *reply);
 static ngx_int_t ngx_http_spaces_shares_add(ngx_http_request_t *r,
     ngx_str_t *hash, ngx_http_spaces_token_t *token);
+static int ngx_libc_cdecl ngx_http_spaces_shares_compare(const void *one,
+    const void *two);
 static ngx_int_t ngx_http_spaces_shares_go_on(ngx_http_request_t *r);
 static void ngx_http_spaces_shares_cleanup(void *data);
 static void ngx_http_spaces_shares_forget(ngx_http_request_t *r,
@@ -105,7 +114,7 @@ ngx_http_spaces_shares_create(ngx_http_request_t *r)
 
     /* no longer than there is something to hear, be it announced for later */
 
-    shares->token.created_at = ngx_http_spaces_now();
+    shares->token.created_at = ngx_http_spaces_zone_moment(smcf->zone);
 
     begins = (space->state == NGX_HTTP_SPACES_SCHEDULED)
              ? ngx_max(shares->token.created_at, space->scheduled_at)
@@ -298,7 +307,12 @@ ngx_http_spaces_shares_list(ngx_http_request_t *r)
     ctx->data = shares;
 
     shares->found = json_object();
-    if (shares->found == NULL) {
+
+    if (shares->found == NULL
+        || ngx_array_init(&shares->list, r->pool, 16,
+                          sizeof(ngx_http_spaces_listed_t))
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -486,6 +500,7 @@ ngx_http_spaces_shares_add(ngx_http_request_t *r, ngx_str_t *hash,
     ngx_str_t                  id;
     ngx_http_spaces_ctx_t     *ctx;
     ngx_http_spaces_shares_t  *shares;
+    ngx_http_spaces_listed_t  *listed;
     char                       name[NGX_HTTP_SPACES_TOKEN_ID + 1];
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
@@ -517,8 +532,38 @@ ngx_http_spaces_shares_add(ngx_http_request_t *r, ngx_str_t *hash,
 
     (void) ngx_cpystrn((u_char *) name, id.data, sizeof(name));
 
-    return json_object_set_new(shares->found, name, share) == 0 ? NGX_OK
-                                                                : NGX_ERROR;
+    /* a scan may find one twice */
+
+    if (json_object_get(shares->found, name)) {
+        json_decref(share);
+        return NGX_OK;
+    }
+
+    if (json_object_set_new(shares->found, name, share) != 0) {
+        return NGX_ERROR;
+    }
+
+    listed = ngx_array_push(&shares->list);
+    if (listed == NULL) {
+        return NGX_ERROR;
+    }
+
+    listed->created_at = token->created_at;
+    listed->json = share;
+
+    return NGX_OK;
+}
+
+
+/* newest first */
+
+static int ngx_libc_cdecl
+ngx_http_spaces_shares_compare(const void *one, const void *two)
+{
+    const ngx_http_spaces_listed_t  *a = one;
+    const ngx_http_spaces_listed_t  *b = two;
+
+    return (a->created_at < b->created_at) - (a->created_at > b->created_at);
 }
 
 
@@ -527,9 +572,10 @@ ngx_http_spaces_shares_add(ngx_http_request_t *r, ngx_str_t *hash,
 static ngx_int_t
 ngx_http_spaces_shares_go_on(ngx_http_request_t *r)
 {
-    json_t                    *list, *share;
-    const char                *id;
+    json_t                    *list;
+    ngx_uint_t                 i;
     ngx_http_spaces_ctx_t     *ctx;
+    ngx_http_spaces_listed_t  *listed;
     ngx_http_spaces_shares_t  *shares;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
@@ -540,9 +586,13 @@ ngx_http_spaces_shares_go_on(ngx_http_request_t *r)
     }
 
     list = json_array();
+    listed = shares->list.elts;
 
-    json_object_foreach(shares->found, id, share) {
-        (void) json_array_append(list, share);
+    ngx_qsort(listed, shares->list.nelts, sizeof(ngx_http_spaces_listed_t),
+              ngx_http_spaces_shares_compare);
+
+    for (i = 0; i < shares->list.nelts; i++) {
+        (void) json_array_append(list, listed[i].json);
     }
 
     return ngx_http_spaces_answer(r, NGX_HTTP_OK,

@@ -409,9 +409,9 @@ ngx_http_spaces_ingest_later(ngx_http_spaces_ingest_t *ingest)
         return NGX_HTTP_CLOSE;
     }
 
-    return ngx_http_spaces_problem(ingest->request, NGX_HTTP_SPACES_NO_STORAGE,
-                                   "nginx restarts, and looks for recordings "
-                                   "to go on with; come back in a moment");
+    return ngx_http_spaces_problem(ingest->request, NGX_HTTP_SPACES_RESTARTS,
+                                   "nginx restarts, and what is live goes on; "
+                                   "come back in a moment");
 }
 
 

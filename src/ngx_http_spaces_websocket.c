@@ -427,22 +427,8 @@ void
 ngx_http_spaces_websocket_leave(ngx_http_spaces_websocket_t *ws,
     ngx_uint_t code, const char *reason)
 {
-    size_t             read;
-    ssize_t            n;
-    u_char             discarded[4096];
-    ngx_connection_t  *c;
-
     ngx_http_spaces_websocket_close(ws, code, reason);
-
-    c = ws->request->connection;
-
-    for (read = 0; read < NGX_HTTP_SPACES_WS_TURN; read += (size_t) n) {
-        n = c->recv(c, discarded, sizeof(discarded));
-
-        if (n <= 0) {
-            return;
-        }
-    }
+    ngx_http_spaces_discard(ws->request->connection);
 }
 
 

@@ -28,6 +28,9 @@ static void ngx_http_spaces_zone_fill_info(ngx_http_spaces_room_t *room,
 /* how long those who wait for an end also wait for Redis to know of it, ms */
 #define NGX_HTTP_SPACES_SETTLE  300
 
+/* how far ahead of the clock may be what is made in a crowd, ms */
+#define NGX_HTTP_SPACES_CROWDED  1000
+
 
 ngx_int_t
 ngx_http_spaces_zone_init(ngx_shm_zone_t *shm_zone, void *data)
@@ -488,6 +491,31 @@ ngx_http_spaces_zone_overlay(ngx_http_spaces_zone_t *zone,
 }
 
 
+int64_t
+ngx_http_spaces_zone_moment(ngx_http_spaces_zone_t *zone)
+{
+    int64_t  now, last;
+
+    now = ngx_http_spaces_now();
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    last = zone->sh->moment;
+
+    /* unless the clock was set back */
+
+    if (last >= now && last < now + NGX_HTTP_SPACES_CROWDED) {
+        now = last + 1;
+    }
+
+    zone->sh->moment = now;
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return now;
+}
+
+
 ngx_int_t
 ngx_http_spaces_zone_info(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
     ngx_http_spaces_room_info_t *info)
@@ -583,7 +611,7 @@ ngx_http_spaces_zone_space(ngx_http_spaces_zone_t *zone,
 
 
 ngx_http_spaces_space_t *
-ngx_http_spaces_zone_live(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
+ngx_http_spaces_zone_known(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
     ngx_pool_t *pool)
 {
     ngx_str_t                document;
@@ -597,7 +625,7 @@ ngx_http_spaces_zone_live(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
 
     room = ngx_http_spaces_zone_lookup(zone, id);
 
-    if (room && room->state == NGX_HTTP_SPACES_ROOM_LIVE) {
+    if (room && room->state != NGX_HTTP_SPACES_ROOM_FAILED && !room->moved) {
         document.len = room->document_len;
         ngx_memcpy(data, room->document, document.len);
     }

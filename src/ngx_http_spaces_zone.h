@@ -14,6 +14,7 @@
 #include "ngx_http_spaces_module.h"
 #include "ngx_http_spaces_metrics.h"
 #include "ngx_http_spaces_space.h"
+#include "ngx_http_spaces_token.h"
 
 #include "spaces_playings.h"
 #include "spaces_playout.h"
@@ -81,6 +82,10 @@ typedef struct {
     ngx_atomic_t             serial;       /* of connections to this place */
     ngx_atomic_t             drained;      /* the serial of one that has
                                               nothing left to put in */
+    ngx_atomic_t             hung_up;      /* the serial of one whose client is
+                                              gone, though not all that it
+                                              sent was read; */
+    ngx_atomic_t             wanted;       /* of one that is to leave for it */
     ngx_atomic_t             vacated;      /* the serial of one that is played
                                               out: the place may be another's */
 
@@ -193,6 +198,10 @@ typedef struct {
     size_t                   document_len;
     u_char                   document[NGX_HTTP_SPACES_DOCUMENT];
 
+    /* what the host's token was seen to be, hashed; empty if by a cookie */
+    size_t                   host_token_len;
+    u_char                   host_token[NGX_HTTP_SPACES_TOKEN_HASH];
+
     ngx_uint_t               nspeakers;    /* places */
     ngx_http_spaces_speaker_t  *speakers;
 
@@ -226,6 +235,9 @@ typedef struct {
     ngx_atomic_t             reaper;       /* the process that is it */
     ngx_atomic_t             resave;       /* goes up when Redis has lost what
                                               it was told of rooms */
+
+    int64_t                  moment;       /* that was given last, under the
+                                              zone's lock */
 
     ngx_atomic_t             nclaims;
     ngx_http_spaces_claim_t  claims[NGX_HTTP_SPACES_CLAIMS];
@@ -283,6 +295,12 @@ void ngx_http_spaces_zone_unlock(ngx_http_spaces_zone_t *zone);
 ngx_http_spaces_room_t *ngx_http_spaces_zone_lookup(
     ngx_http_spaces_zone_t *zone, ngx_str_t *id);
 
+/*
+ * The time, ms since the epoch, for what is made now: later than of all that
+ * was made here before, so that it sorts behind them
+ */
+int64_t ngx_http_spaces_zone_moment(ngx_http_spaces_zone_t *zone);
+
 /* what a room with so many places takes in the zone, bytes */
 size_t ngx_http_spaces_room_size(ngx_uint_t nspeakers);
 
@@ -329,8 +347,8 @@ ngx_http_spaces_space_t *ngx_http_spaces_zone_space(
     ngx_http_spaces_zone_t *zone, ngx_http_spaces_room_t *room,
     ngx_pool_t *pool);
 
-/* likewise by the id of a room that is live; NULL if there is none, too */
-ngx_http_spaces_space_t *ngx_http_spaces_zone_live(
+/* likewise by id; NULL also if there is no room, or Redis has better to say */
+ngx_http_spaces_space_t *ngx_http_spaces_zone_known(
     ngx_http_spaces_zone_t *zone, ngx_str_t *id, ngx_pool_t *pool);
 
 /*

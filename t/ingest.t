@@ -9,7 +9,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use MIME::Base64 qw(encode_base64);
-use Mojo::JSON qw(true);
+use Mojo::JSON qw(decode_json true);
 use Test::More;
 use Test::Spaces;
 use Test::Spaces::Ogg qw(build numbers packets page pages silence_of);
@@ -305,7 +305,38 @@ for (
     my $res = $s->http('PUT', $path, $headers, $plain);
     is($res->code, $status, "$name: $status");
     is($res->json->{type}, "urn:spaces:$slug", "$name: $slug");
+    is($res->headers->header('Spaces-Recording'), 'on',
+       "$name: whether it is recorded");
 }
+
+# who is refused at either door is told as well, unless it isn't theirs to know
+
+subtest 'recorded or not is told with every refusal' => sub {
+    my %space = map {
+        my ($record, $visibility) = split / /;
+        ($_ => $s->create(record => $record eq 'on' ? true : Mojo::JSON::false,
+                          visibility => $visibility));
+    } map { ("on $_", "off $_") } qw(public unlisted ticketed);
+    for my $what (sort keys %space) {
+        my ($record, $visibility) = split / /, $what;
+        my ($id, $token) = @{ $space{$what} }{qw(id token)};
+        my $told = $visibility eq 'unlisted' ? undef : $record;
+        for (['PUT', 'ingest', {}, 401, $told],
+             ['PUT', 'ingest', $s->as('bob'), undef, $told],
+             ['GET', 'live', {}, undef, $told],
+             ['GET', 'live', $s->bearer($token), 409, $record],
+             ['GET', 'live?from=x', $s->bearer($token), 400, $record],
+             ['PUT', 'ingest', $s->bearer($token), 400, $record])
+        {
+            my ($method, $path, $headers, $status, $is) = @$_;
+            my $res = $s->http($method, "/spaces/$id/$path", $headers, '');
+            is($res->code, $status, "$what: $path") if $status;
+            cmp_ok($res->code, '>=', 400, "$what: $path is refused");
+            is_deeply($res->headers->every_header('Spaces-Recording'),
+                      [$is // ()], "$what: $path: whether it is recorded");
+        }
+    }
+};
 
 # a guest whose page makes the browser of the host send the guest's own token:
 # it is still the cookie that makes a host of them
@@ -380,6 +411,67 @@ subtest 'two sources' => sub {
     is($res->code, 409, 'ended');
     is($res->json->{type}, 'urn:spaces:ended', 'and told why');
     $settled->('and after');
+};
+
+# who sends faster than it is played has a lot on its way when they are cut:
+# they need not wait for that.  It has to fit into what the kernel holds for a
+# reader, or nobody here can know that they are gone.
+
+subtest 'back before all was read' => sub {
+    my $much = tone(seconds => 30, bitrate => '8k');
+    for (['chunks', "PUT", "HTTP/1.1\r\nTransfer-Encoding: chunked"],
+         ['a length', "PUT", "HTTP/1.1\r\nContent-Length: 9000000"],
+         ['a source client', 'SOURCE', 'HTTP/1.0'])
+    {
+        my ($how, $method, $rest) = @$_;
+        my $space = $s->create(record => true);
+        my $socket = $s->socket;
+        print $socket "$method /spaces/$space->{id}/ingest $rest\r\n",
+                      "Host: localhost\r\n",
+                      "Authorization: Bearer $space->{token}\r\n\r\n";
+        if ($how eq 'chunks') {
+            Test::Spaces::chunk($socket, $much);
+        } else {
+            print $socket $much;
+        }
+        $socket->flush;
+        ok(until_ok(sub { $s->space($space->{id})->{state} eq 'live' }),
+           "$how: live");
+        is($s->ingest($space, $plain)->code, 409, "$how: it is taken");
+        close $socket;
+        my $res;
+        ok(until_ok(sub {
+            $res = $s->ingest($space, $plain);
+            return $res->code != 409;
+        }), "$how: it is free");
+        is($res->code, 200, "$how: for the same token");
+        my $is = $res->json;
+        is($is->{recording}, 'available', "$how: one recording");
+        cmp_ok($is->{duration}, '<', 25, "$how: without what was on its way");
+        oggz_ok($s->replay($space->{id}), "$how: as others see it");
+    }
+};
+
+subtest 'the answer knows what was changed meanwhile' => sub {
+    my $space = $s->create(record => true);
+    my $guest = $s->invite($space, 'Bea');
+    my $host = $s->begin_ingest($space);
+    Test::Spaces::chunk($host, build(packets => \@packets, no_eos => 1));
+    ok(until_ok(sub { $s->space($space->{id})->{state} eq 'live' }), 'live');
+    my $bea = $s->begin_ingest({ %$space, token => $guest->{token} });
+    Test::Spaces::chunk($bea, build(packets => \@packets));
+    is($s->http('PATCH', "/spaces/$space->{id}", $s->as('ana'),
+                json => { title => 'another', topics => ['go'] })->code, 200,
+       'changed');
+    for (["a guest's", $bea, 'live'], ["the host's", $host, 'ended']) {
+        my ($whose, $socket, $state) = @$_;
+        print $socket "0\r\n\r\n";
+        my ($json) = Test::Spaces::read_all($socket, 30)
+                     =~ /^HTTP\/1.1 200 .*?\r\n\r\n.*?(\{.*\})/s;
+        my $is = decode_json($json // '{}');
+        is_deeply([@$is{qw(state title topics)}], [$state, 'another', ['go']],
+                  "$whose has it");
+    }
 };
 
 subtest 'a body that stalls' => sub {

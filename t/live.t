@@ -366,11 +366,21 @@ subtest 'worker_shutdown_timeout' => sub {
     my $host = $loop->speak($space, [steady(590)], how => 'opus', repeat => 1);
     is_live($s, $loop, $space);
     my %l = map { $_ => $loop->listen($space, how => $_) } qw(http opus ogg);
+    my @guests = map {
+        $loop->speak($space, \@packets, page => 20, speed => $_,
+                     token => $s->invite($space, "x$_")->{token});
+    } 1, 50;
     $loop->until(sub { !grep { !$_->{status} } values %l });
+    ok($loop->until(sub { @{ $s->space($space->{id})->{speakers} } == 3 }),
+       'two guests talk over HTTP');
 
     $s->signal('HUP');
-    ok($loop->until(sub { !grep { !$_->{gone} } $host, values %l }),
+    ok($loop->until(sub { !grep { !$_->{gone} } $host, @guests, values %l }),
        'everybody is cut');
+    for (@guests) {
+        is($_->{status}, 503, 'a guest: 503');
+        is($_->answer->{type}, 'urn:spaces:restarting', 'a guest: and why');
+    }
     for (['the host', $host], map { [$_, $l{$_}] } qw(opus ogg)) {
         my ($who, $end) = @$_;
         my $ws = $end->{ws};

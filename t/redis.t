@@ -143,6 +143,71 @@ subtest 'the end of a Space reaches Redis after a restart of both' => sub {
     $s->stop;
 };
 
+subtest 'who is in a room is known there, without Redis' => sub {
+    my $s = Test::Spaces->new(workers => 2)->start;
+    my %at;
+    for my $how (qw(ends changed replayed)) {
+        my $space = $s->create(record => true, title => 'before');
+        my $guest = $s->invite($space, 'Bea');
+        my $host = $s->begin_ingest($space);
+        Test::Spaces::chunk($host, build(packets => [silence_of(100)],
+                                         no_eos => 1));
+        ok(until_ok(sub { $s->space($space->{id})->{state} eq 'live' }),
+           'live');
+        $at{$how} = { space => $space, guest => $guest, host => $host };
+    }
+    my $talks = build(packets => [silence_of(20)], no_eos => 1);
+    my $speaks = sub {
+        my ($id, $who) = @_;
+        return grep { $_->{id} eq $who } @{ $s->space($id)->{speakers} };
+    };
+    my ($changed, $guest) = @{ $at{changed} }{qw(space guest)};
+    my $id = $changed->{id};
+    my $bea = $s->begin_ingest({ %$changed, token => $guest->{token} });
+    Test::Spaces::chunk($bea, $talks);
+    ok(until_ok(sub { $speaks->($id, $guest->{id}) }), 'a guest is there');
+    is($s->http('PATCH', "/spaces/$id", $s->as('ana'),
+                json => { title => 'after' })->code, 200, 'changed');
+    $s->stop_redis;
+
+    for (1 .. 6) {
+        my $is = $s->space($id);
+        is("@$is{qw(state title)}", 'live after', 'the Space is to be had');
+    }
+    close $_ for $at{changed}{host}, $bea;
+    ok(until_ok(sub { !@{ $s->space($id)->{speakers} } }), 'all drop');
+    for (['host', $changed->{token}], [$guest->{id}, $guest->{token}]) {
+        my ($who, $token) = @$_;
+        my $back = $s->begin_ingest({ %$changed, token => $token });
+        Test::Spaces::chunk($back, $talks);
+        ok(until_ok(sub { $speaks->($id, $who) }), "$who is back");
+        push @{ $at{changed}{back} }, $back;
+    }
+    is($s->http('POST', "/spaces/$at{ends}{space}{id}/end",
+                $s->bearer($guest->{token}))->code, 503,
+       "a token of another Space's opens nothing");
+    for my $space (map { $_->{space} } values %at) {
+        my $res = $s->http('POST', "/spaces/$space->{id}/end",
+                           $s->bearer($space->{token}));
+        is($res->code, 200, 'its host ends it by token') or diag($res->body);
+        is($res->json->{recording}, 'available', 'and it is recorded');
+        for my $path ('', '/replay') {
+            is($s->http('GET', "/spaces/$space->{id}$path")->code, 200,
+               "GET $path") for 1 .. 4;
+        }
+    }
+    is($s->http('GET', "/spaces/$id")->json->{title}, 'after', 'as it was');
+
+    $s->start_redis;
+    for (values %at) {
+        my $key = "spaces:space:{$_->{space}{id}}";
+        ok(until_ok(sub {
+            ($s->redis('HGET', $key, 'state') // '') eq 'ended'
+        }), 'Redis is told');
+    }
+    $s->stop;
+};
+
 subtest 'Redis is there later than nginx' => sub {
     my $s = Test::Spaces->new(workers => 2, no_redis => 1)->start;
     is_503($s->http('GET', '/spaces'), 'before');

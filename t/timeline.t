@@ -178,6 +178,39 @@ $s->stop;
 
 # a Space through its life, and out
 
+subtest 'newest first, be they made in the same millisecond' => sub {
+    my $s = Test::Spaces->new(workers => 2)->start;
+    my $body = sub {
+        my ($path, $json) = @_;
+        return "POST $path HTTP/1.1\r\nHost: localhost\r\n"
+               . "Cookie: spaces_user=ana\r\nContent-Length: "
+               . length($json) . "\r\n"
+               . "Content-Type: application/json\r\n\r\n$json";
+    };
+    my $at_once = sub {
+        my ($path, $field, $n) = @_;
+        my $socket = $s->socket;
+        print $socket map { $body->($path, "{\"$field\":\"n$_\"}") } 1 .. $n;
+        $socket->flush;
+        $socket->blocking(0);
+        my $said = '';
+        ok(until_ok(sub {
+            sysread $socket, $said, 65536, length $said;
+            return $n == (() = $said =~ /HTTP\/1\.1 201 /g);
+        }), "$n at once to $path");
+    };
+    $at_once->('/spaces', 'title', 60);
+    my $spaces = $s->http('GET', '/spaces?limit=100')->json->{spaces};
+    is_deeply([map { $_->{title} } @$spaces], [map { "n$_" } reverse 1 .. 60],
+              'the timeline');
+    my $path = "/spaces/$spaces->[0]{id}/shares";
+    $at_once->($path, 'label', 40);
+    is_deeply([map { $_->{label} }
+               @{ $s->http('GET', $path, $s->as('ana'))->json->{shares} }],
+              [map { "n$_" } reverse 1 .. 40], 'the links of a Space');
+    $s->stop;
+};
+
 subtest 'a life' => sub {
     my $s = Test::Spaces->new(workers => 2)->start;
     my $in = sub {

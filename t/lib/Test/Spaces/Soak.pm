@@ -46,7 +46,7 @@ sub new {
         durable => 1,
         server_more => <<'END',
         location /lasting {
-            spaces_api; spaces_replay_ttl 1h; spaces_hold 1h 2h;
+            spaces_api; spaces_replay_ttl 30d; spaces_hold 30d 120d;
         }
         location = /metrics { spaces_metrics; access_log off; }
 END

@@ -183,10 +183,10 @@ sub promises {
             if $space->{purged} && $is ne 'nothing';
         push @wrong, "$id: was cancelled, and is $is"
             if $space->{gone} && $is ne 'nothing';
-        push @wrong, "$id: was recorded for an hour, and is $is"
+        push @wrong, "$id: was recorded for a month, and is $is"
             if $space->{lasting} && $recorded && !$could_be
                && $is ne 'available';
-        push @wrong, "$id: was deleted, held for an hour, and is $is"
+        push @wrong, "$id: was deleted, held for a month, and is $is"
             if $space->{lasting} && $recorded && $space->{deleted}
                && !$space->{purging} && $is ne 'deleted';
     }
