@@ -76,7 +76,7 @@ ngx_http_spaces_describe(ngx_http_request_t *r, ngx_http_spaces_space_t *space,
     ngx_uint_t for_host)
 {
     ngx_http_spaces_ctx_t        *ctx;
-    ngx_http_spaces_space_t       scheduled;
+    ngx_http_spaces_space_t       shown;
     ngx_http_spaces_main_conf_t  *smcf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
@@ -87,12 +87,22 @@ ngx_http_spaces_describe(ngx_http_request_t *r, ngx_http_spaces_space_t *space,
     {
         /* nobody is told that it is live who could not listen to it yet */
 
-        scheduled = *space;
-        scheduled.state = NGX_HTTP_SPACES_SCHEDULED;
-        scheduled.recording = NGX_HTTP_SPACES_NONE;
-        scheduled.started_at = 0;
+        shown = *space;
+        shown.state = NGX_HTTP_SPACES_SCHEDULED;
+        shown.recording = NGX_HTTP_SPACES_NONE;
+        shown.started_at = 0;
 
-        space = &scheduled;
+        space = &shown;
+
+    } else if (space->recording == NGX_HTTP_SPACES_AVAILABLE
+               && space->expires_at <= ngx_http_spaces_now())
+    {
+        /* its replay says so already, be the reaper a moment late */
+
+        shown = *space;
+        shown.recording = NGX_HTTP_SPACES_EXPIRED;
+
+        space = &shown;
     }
 
     return ngx_http_spaces_space_json(space,

@@ -331,10 +331,14 @@ ngx_http_spaces_find_header(ngx_http_request_t *r, const char *name,
 
 
 ngx_int_t
-ngx_http_spaces_arg(ngx_http_request_t *r, const char *name, ngx_str_t *value)
+ngx_http_spaces_arg(ngx_http_request_t *r, const char *name, ngx_str_t *value,
+    ngx_int_t *rc)
 {
-    size_t   len;
-    u_char  *p, *end, *last, *src;
+    size_t      len;
+    u_char     *p, *end, *last;
+    ngx_str_t   found;
+
+    ngx_str_null(&found);
 
     len = ngx_strlen(name);
     last = r->args.data + r->args.len;
@@ -354,22 +358,32 @@ ngx_http_spaces_arg(ngx_http_request_t *r, const char *name, ngx_str_t *value)
             continue;
         }
 
-        src = ngx_min(p + len + 1, end);
-
-        value->len = end - src;
-        value->data = ngx_pnalloc(r->pool, value->len + 1);
-
-        if (value->data == NULL) {
-            return NGX_ERROR;
+        if (found.data) {
+            *rc = ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
+                                          "\"%s\" is there twice", name);
+            return NGX_ABORT;
         }
 
-        ngx_memcpy(value->data, src, value->len);
-        ngx_http_spaces_unescape(value);
-
-        return NGX_OK;
+        found.data = ngx_min(p + len + 1, end);
+        found.len = end - found.data;
     }
 
-    return NGX_DECLINED;
+    if (found.data == NULL) {
+        return NGX_DECLINED;
+    }
+
+    value->len = found.len;
+    value->data = ngx_pnalloc(r->pool, found.len + 1);
+
+    if (value->data == NULL) {
+        *rc = NGX_ERROR;
+        return NGX_ABORT;
+    }
+
+    ngx_memcpy(value->data, found.data, found.len);
+    ngx_http_spaces_unescape(value);
+
+    return NGX_OK;
 }
 
 

@@ -136,19 +136,13 @@ static ngx_int_t
 ngx_http_spaces_clip_arg(ngx_http_request_t *r, const char *name, int64_t *ms,
     ngx_int_t *rc)
 {
+    ngx_int_t  found;
     ngx_str_t  value;
 
-    switch (ngx_http_spaces_arg(r, name, &value)) {
+    found = ngx_http_spaces_arg(r, name, &value, rc);
 
-    case NGX_OK:
-        break;
-
-    case NGX_DECLINED:
-        return NGX_DECLINED;
-
-    default: /* NGX_ERROR */
-        *rc = NGX_ERROR;
-        return NGX_ABORT;
+    if (found != NGX_OK) {
+        return found;
     }
 
     if (ngx_http_spaces_clip_seconds(&value, ms) != NGX_OK) {

@@ -663,8 +663,8 @@ ngx_http_spaces_ingest_complete(ngx_http_spaces_ingest_t *ingest)
 
     if (ingest->room == NULL) {
         ngx_http_spaces_ingest_done(ingest,
-            ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_AUDIO,
-                                    "there is no audio in the body"));
+            ngx_http_spaces_ingest_bad(r, NGX_HTTP_SPACES_BAD_AUDIO,
+                                       "there is no audio in the body"));
         return;
     }
 

@@ -108,6 +108,13 @@ ngx_int_t ngx_http_spaces_ingest_begin(ngx_http_request_t *r);
 ngx_int_t ngx_http_spaces_ingest_full(ngx_http_request_t *r);
 ngx_int_t ngx_http_spaces_ingest_no_space(ngx_http_request_t *r);
 
+/* the answer to audio that can't be taken, which is logged, too */
+ngx_int_t ngx_http_spaces_ingest_bad(ngx_http_request_t *r,
+    ngx_http_spaces_problem_e problem, const char *detail);
+
+/* likewise to what is no container that can be read */
+ngx_int_t ngx_http_spaces_ingest_unknown(ngx_http_request_t *r);
+
 /* the answer to who is to come back when nginx has restarted */
 ngx_int_t ngx_http_spaces_ingest_later(ngx_http_spaces_ingest_t *ingest);
 

@@ -24,6 +24,7 @@ ngx_int_t
 ngx_http_spaces_ingest_raw(ngx_http_request_t *r)
 {
     ngx_int_t                  rc;
+    ngx_buf_t                 *b;
     ngx_http_spaces_ctx_t     *ctx;
     ngx_http_spaces_ingest_t  *ingest;
 
@@ -33,6 +34,14 @@ ngx_http_spaces_ingest_raw(ngx_http_request_t *r)
     ingest->raw = ngx_palloc(r->pool, NGX_HTTP_SPACES_RAW_BUFFER);
     if (ingest->raw == NULL) {
         return NGX_ERROR;
+    }
+
+    /* what has come with the head can still be answered */
+
+    b = r->header_in;
+
+    if (!spaces_demuxer_knows(b->pos, b->last - b->pos)) {
+        return ngx_http_spaces_ingest_unknown(r);
     }
 
     rc = ngx_http_spaces_ingest_raw_hello(r);
@@ -211,8 +220,8 @@ ngx_http_spaces_ingest_read_raw(ngx_http_request_t *r)
 
             rc = ingest->room
                  ? ngx_http_spaces_ingest_result(ingest)
-                 : ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_AUDIO,
-                                           "no audio came");
+                 : ngx_http_spaces_ingest_bad(r, NGX_HTTP_SPACES_BAD_AUDIO,
+                                              "no audio came");
 
             ngx_http_spaces_ingest_done(ingest, rc);
             return;

@@ -167,9 +167,15 @@ ngx_http_spaces_live_from(ngx_http_request_t *r, int64_t *back)
 
     *back = -1;
 
-    rc = ngx_http_spaces_arg(r, "from", &value);
+    switch (ngx_http_spaces_arg(r, "from", &value, &rc)) {
 
-    if (rc != NGX_OK) {
+    case NGX_OK:
+        break;
+
+    case NGX_DECLINED:
+        return NGX_DECLINED;
+
+    default: /* NGX_ABORT */
         return rc;
     }
 

@@ -48,15 +48,13 @@ ngx_http_spaces_oembed_handler(ngx_http_request_t *r)
                                        "\"format\" can be \"json\" alone");
     }
 
-    rc = ngx_http_spaces_arg(r, "url", &url);
+    ngx_str_null(&url);
 
-    if (rc == NGX_ERROR) {
-        return NGX_ERROR;
+    if (ngx_http_spaces_arg(r, "url", &url, &rc) == NGX_ABORT) {
+        return rc;
     }
 
-    if (rc == NGX_DECLINED || url.len == 0
-        || url.len > NGX_HTTP_SPACES_OEMBED_URL)
-    {
+    if (url.len == 0 || url.len > NGX_HTTP_SPACES_OEMBED_URL) {
         return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
                                        "\"url\" must be a share link");
     }

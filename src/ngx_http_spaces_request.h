@@ -174,11 +174,12 @@ ngx_table_elt_t *ngx_http_spaces_find_header(ngx_http_request_t *r,
     const char *name, ngx_table_elt_t *before);
 
 /*
- * The first argument of that name, unescaped, and empty if it has no value;
- * NGX_DECLINED if there is none, *value is as it was; NGX_ERROR without memory
+ * The argument of that name, unescaped, and empty if it has no value; as with
+ * the fields of a body NGX_DECLINED if there is none, *value is as it was; or
+ * NGX_ABORT with the answer in *rc: it is there twice, or there is no memory
  */
 ngx_int_t ngx_http_spaces_arg(ngx_http_request_t *r, const char *name,
-    ngx_str_t *value);
+    ngx_str_t *value, ngx_int_t *rc);
 
 /* whether "Accept" lists the type */
 ngx_uint_t ngx_http_spaces_accepts(ngx_http_request_t *r, const char *type);

@@ -83,10 +83,8 @@ ngx_http_spaces_ingest_pump(ngx_http_spaces_ingest_t *ingest)
             return NGX_OK;
 
         case SPACES_READER_UNKNOWN:
-            return ngx_http_spaces_ingest_refuse(ingest,
-                       NGX_HTTP_SPACES_NOT_OPUS,
-                       "the first bytes are neither those of Ogg nor of WebM; "
-                       "encode with \"-c:a libopus -f ogg\"");
+            ingest->answer = ngx_http_spaces_ingest_unknown(ingest->request);
+            return NGX_ABORT;
 
         case SPACES_READER_NOT_OPUS:
             return ngx_http_spaces_ingest_refuse(ingest,
@@ -117,9 +115,37 @@ static ngx_int_t
 ngx_http_spaces_ingest_refuse(ngx_http_spaces_ingest_t *ingest,
     ngx_http_spaces_problem_e problem, const char *detail)
 {
-    ingest->answer = ngx_http_spaces_problem(ingest->request, problem, "%s",
-                                             detail);
+    ingest->answer = ngx_http_spaces_ingest_bad(ingest->request, problem,
+                                                detail);
     return NGX_ABORT;
+}
+
+
+ngx_int_t
+ngx_http_spaces_ingest_unknown(ngx_http_request_t *r)
+{
+    return ngx_http_spaces_ingest_bad(r, NGX_HTTP_SPACES_NOT_OPUS,
+                                      "the first bytes are neither those of "
+                                      "Ogg nor of WebM; encode with "
+                                      "\"-c:a libopus -f ogg\"");
+}
+
+
+ngx_int_t
+ngx_http_spaces_ingest_bad(ngx_http_request_t *r,
+    ngx_http_spaces_problem_e problem, const char *detail)
+{
+    ngx_http_spaces_ctx_t  *ctx;
+
+    if (!r->header_sent) {
+        ctx = ngx_http_get_module_ctx(r, ngx_http_spaces_module);
+
+        ngx_http_spaces_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                                  "a source of space %V is refused: %s",
+                                  &ctx->id, detail);
+    }
+
+    return ngx_http_spaces_problem(r, problem, "%s", detail);
 }
 
 

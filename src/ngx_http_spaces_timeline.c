@@ -149,8 +149,10 @@ ngx_http_spaces_timeline_arguments(ngx_http_request_t *r,
     for (i = 0; i < sizeof(args) / sizeof(args[0]); i++) {
         ngx_str_null(args[i].value);
 
-        if (ngx_http_spaces_arg(r, args[i].name, args[i].value) == NGX_ERROR) {
-            return NGX_ERROR;
+        if (ngx_http_spaces_arg(r, args[i].name, args[i].value, &rc)
+            == NGX_ABORT)
+        {
+            return rc;
         }
     }
 
@@ -200,14 +202,14 @@ ngx_http_spaces_timeline_arguments(ngx_http_request_t *r,
 }
 
 
-/* a filter that is misspelt, or given twice, would show what wasn't meant */
+/* a filter that is misspelt would show what wasn't meant */
 
 static ngx_int_t
 ngx_http_spaces_timeline_known(ngx_http_request_t *r)
 {
     size_t       len;
     u_char      *p, *end, *last;
-    ngx_uint_t   i, seen;
+    ngx_uint_t   i;
 
     static ngx_str_t  names[] = {
         ngx_string("state"),
@@ -220,7 +222,6 @@ ngx_http_spaces_timeline_known(ngx_http_request_t *r)
         ngx_null_string
     };
 
-    seen = 0;
     last = r->args.data + r->args.len;
 
     for (p = r->args.data; p < last; p = end + 1) {
@@ -251,14 +252,6 @@ ngx_http_spaces_timeline_known(ngx_http_request_t *r)
                                            "\"%*s\" is no argument of the "
                                            "timeline", ngx_min(len, 64), p);
         }
-
-        if (seen & (1 << i)) {
-            return ngx_http_spaces_problem(r, NGX_HTTP_SPACES_BAD_REQUEST,
-                                           "\"%V\" is there twice",
-                                           &names[i]);
-        }
-
-        seen |= 1 << i;
     }
 
     return NGX_DECLINED;

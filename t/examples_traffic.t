@@ -271,6 +271,8 @@ sub edge {
     $res = $get->($replay, { Cookie => 'a=b; spaces_user=bob' });
     is($res->code, 200, 'whoever they are');
     is($sent_by_origin->(), $sent, 'none of it came from the origin again');
+    is($get->($replay, $s->bearer('x' x 32))->headers->cache_control,
+       'private, no-store', 'what is asked for by token is kept nowhere');
     ok(until_ok(sub {
         my $res = $get->($replay, { Range => 'bytes=0-9' });
         return $res->headers->header('X-Cache') eq 'HIT';

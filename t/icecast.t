@@ -99,27 +99,39 @@ subtest 'refusals' => sub {
     my $space = $s->create(record => true);
 
     my $ask = sub {
-        my ($authorization, $body, $expect) = @_;
+        my ($authorization, $body, $expect, $later) = @_;
         my $socket = $s->socket;
         print $socket "PUT /spaces/$space->{id}/ingest HTTP/1.1\r\n",
                       "Host: localhost\r\n",
                       $expect ? "Expect: 100-continue\r\n" : '',
                       $authorization ? "Authorization: $authorization\r\n"
-                                     : '', "\r\n", $body // '';
+                                     : '', "\r\n",
+                      $later ? '' : $body // '';
+        my $said = '';
+        if ($later) {
+            sysread $socket, $said, 1000;
+            print $socket $body;
+        }
         shutdown $socket, 1 if defined $body;
-        return Test::Spaces::read_all($socket, 5);
+        return $said . Test::Spaces::read_all($socket, 5);
     };
 
     like($ask->('', undef, 1), qr/^HTTP\/1.1 401 /, 'no password');
     like($ask->('Basic ' . encode_base64('source:nope', ''), undef, 1),
          qr/^HTTP\/1.1 401 /, 'a wrong one: before anything is sent');
-    like($ask->(basic($space), 'noise ' x 100, 1),
+    like($ask->(basic($space), 'noise ' x 100, 1, 1),
          qr/^HTTP\/1.1 100 .*HTTP\/1.1 415 .*not-opus/s, 'noise: 415');
+    like($ask->(basic($space), 'noise ' x 100, $_),
+         qr/^HTTP\/1.1 415 .*not-opus/s, 'noise with the head: 415 at once')
+        for 0, 1;
+    like($s->error_log,
+         qr/a source of space $space->{id} is refused: the first bytes are/,
+         'and a line in the log');
     like($ask->(basic($space), '', 1),
          qr/^HTTP\/1.1 100 .*HTTP\/1.1 400 .*bad-audio/s, 'nothing: 400');
 
     # who has its 200 already can only be cut off
-    like($ask->(basic($space), 'noise ' x 100),
+    like($ask->(basic($space), 'noise ' x 100, 0, 1),
          qr/^HTTP\/1.1 200 OK\r\n.*\r\n\r\n\z/s, 'noise after 200: closed');
     like($s->error_log, qr/connection closed: The audio is not Ogg Opus/,
          'and the log says why');

@@ -93,6 +93,7 @@ subtest 'who may listen' => sub {
         ['live?from=%2D16', {}, 200],
         ['live?from', {}, 400],
         ['live?from=', {}, 400],
+        ['live?from=start&from=-1', {}, 400],
         ['live?from=-1.', {}, 400],
         ['scheduled', {}, 409],
         ['ended', {}, 409],

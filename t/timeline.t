@@ -245,6 +245,9 @@ subtest 'a life' => sub {
             $s->http('GET', '/spaces?topic=x')->body !~ /$id/;
         }), "$name: out when its time is over");
         is($in->($id), '', "$name: of every list");
+        ok(until_ok(sub {
+            $s->space($id)->{recording} eq ($record ? 'expired' : 'none');
+        }), "$name: as the Space says itself");
         is($s->redis('ZCARD', 'spaces:ended'), $record ? 1 : 2,
            "$name: though it is there");
     }
