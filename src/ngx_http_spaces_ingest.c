@@ -764,8 +764,14 @@ ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest)
     }
 
     if (ngx_http_spaces_ingest_is_left(ingest)) {
-        ngx_http_spaces_ingest_done(ingest, NGX_HTTP_CLIENT_CLOSED_REQUEST);
-        return;
+
+        if (ingest->leaving) {
+            ngx_http_spaces_ingest_done(ingest, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+            return;
+        }
+
+        ingest->leaving = 1;
+        ingest->draining = 1;
     }
 
     if (ingest->blocked
@@ -778,8 +784,9 @@ ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest)
 
 
 /*
- * Its client is gone, and comes back on another connection: what was not read
- * yet is from before that.  Without the latter it is played to its end.
+ * Its client is gone, and comes back on another connection.  As at an end, what
+ * has come is taken in at once, as far as there is room, to be played before
+ * what comes now; without the latter it is read at its own pace.
  */
 
 static ngx_uint_t

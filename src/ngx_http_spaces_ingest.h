@@ -79,6 +79,8 @@ struct ngx_http_spaces_ingest_s {
     unsigned                        ended:1;   /* and so the ring was told */
     unsigned                        complained:1;
     unsigned                        draining:1;/* the Space ends: hurry */
+    unsigned                        leaving:1; /* for another connection: hurry,
+                                                  once */
     unsigned                        emptied:1; /* a tick ago, hurrying */
     unsigned                        failed:1;  /* the room came to nothing */
     unsigned                        no_space:1;

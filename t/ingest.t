@@ -452,6 +452,24 @@ subtest 'back before all was read' => sub {
     }
 };
 
+subtest 'what came before is played before' => sub {
+    my $space = $s->create(record => true);
+    my @said = silence_of(400);
+    my $first = $s->begin_ingest($space);
+    Test::Spaces::chunk($first, build(packets => [@said[0 .. 299]],
+                                      no_eos => 1));
+    ok(until_ok(sub { $s->space($space->{id})->{state} eq 'live' }), 'live');
+    close $first;
+    my $res;
+    ok(until_ok(sub {
+        $res = $s->ingest($space, build(packets => [@said[300 .. 399]]));
+        return $res->code != 409;
+    }), 'back');
+    is($res->code, 200, 'and to the end');
+    is_deeply([numbers($s->replay($space->{id}))], [1 .. 400],
+              'every packet, once, in order');
+};
+
 subtest 'the answer knows what was changed meanwhile' => sub {
     my $space = $s->create(record => true);
     my $guest = $s->invite($space, 'Bea');
