@@ -11,6 +11,10 @@
 #include "ngx_http_spaces_load.h"
 
 
+/* after how long a body that says nothing may be another connection's, ms */
+#define NGX_HTTP_SPACES_SILENT  10000
+
+
 static ngx_int_t ngx_http_spaces_ingest_loaded(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_spaces_ingest_is_alone(ngx_http_request_t *r);
 static ngx_int_t ngx_http_spaces_ingest_arrived(ngx_http_request_t *r);
@@ -32,7 +36,9 @@ static void ngx_http_spaces_ingest_complete(ngx_http_spaces_ingest_t *ingest);
 
 static void ngx_http_spaces_ingest_tick(ngx_http_spaces_waiter_t *waiter);
 static void ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest);
-static ngx_uint_t ngx_http_spaces_ingest_is_left(
+static ngx_uint_t ngx_http_spaces_ingest_makes_way(
+    ngx_http_spaces_ingest_t *ingest);
+static ngx_uint_t ngx_http_spaces_ingest_is_broken(
     ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_tell_end(ngx_http_spaces_ingest_t *ingest);
 static void ngx_http_spaces_ingest_heard(ngx_http_spaces_ingest_t *ingest);
@@ -763,15 +769,9 @@ ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest)
         return;
     }
 
-    if (ngx_http_spaces_ingest_is_left(ingest)) {
-
-        if (ingest->leaving) {
-            ngx_http_spaces_ingest_done(ingest, NGX_HTTP_CLIENT_CLOSED_REQUEST);
-            return;
-        }
-
-        ingest->leaving = 1;
-        ingest->draining = 1;
+    if (ngx_http_spaces_ingest_makes_way(ingest)) {
+        ngx_http_spaces_ingest_done(ingest, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+        return;
     }
 
     if (ingest->blocked
@@ -790,7 +790,41 @@ ngx_http_spaces_ingest_look(ngx_http_spaces_ingest_t *ingest)
  */
 
 static ngx_uint_t
-ngx_http_spaces_ingest_is_left(ngx_http_spaces_ingest_t *ingest)
+ngx_http_spaces_ingest_makes_way(ngx_http_spaces_ingest_t *ingest)
+{
+    ngx_http_spaces_speaker_t  *speaker;
+
+    speaker = ingest->speaker;
+
+    speaker->hung_up = ngx_http_spaces_ingest_is_broken(ingest)
+                       ? ingest->serial : 0;
+
+    if (speaker->hung_up && speaker->wanted == ingest->serial) {
+
+        if (ingest->leaving) {
+            return 1;
+        }
+
+        ingest->leaving = 1;
+        ingest->draining = 1;
+
+    } else if (ingest->leaving) {
+
+        /* they talk on, after all */
+
+        ingest->leaving = 0;
+        ingest->draining = (ingest->room->ending != 0);
+        ingest->hurried = 0;
+    }
+
+    return 0;
+}
+
+
+/* it has hung up, or a cable was pulled: who talks is never silent so long */
+
+static ngx_uint_t
+ngx_http_spaces_ingest_is_broken(ngx_http_spaces_ingest_t *ingest)
 {
     ngx_event_t       *rev;
     ngx_connection_t  *c;
@@ -798,15 +832,15 @@ ngx_http_spaces_ingest_is_left(ngx_http_spaces_ingest_t *ingest)
     c = ingest->request->connection;
     rev = c->read;
 
-    if (!ingest->blocked
-        || !(rev->pending_eof || rev->eof || rev->error || c->error))
-    {
-        return 0;
+    if (ingest->blocked) {
+        return rev->pending_eof || rev->eof || rev->error || c->error;
     }
 
-    ingest->speaker->hung_up = ingest->serial;
+    /* WebSockets are asked whether they are there */
 
-    return ingest->speaker->wanted == ingest->serial;
+    return ingest->ws == NULL
+           && ngx_http_spaces_monotonic()
+              >= ingest->heard + NGX_HTTP_SPACES_SILENT;
 }
 
 

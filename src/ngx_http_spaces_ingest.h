@@ -47,6 +47,7 @@ struct ngx_http_spaces_ingest_s {
     int64_t                         pts;       /* of packets that have none */
     uint64_t                        hurried;   /* samples, at the end */
     int64_t                         slowed;    /* ms, monotonic: when last */
+    int64_t                         heard;     /* likewise, when bytes came */
     ngx_atomic_uint_t               change;    /* of the Space, when they were
                                                   let in */
 

@@ -63,8 +63,8 @@ ngx_uint_t ngx_http_spaces_zone_speaks(ngx_http_spaces_zone_t *zone,
     ngx_str_t *id, ngx_str_t *speaker);
 
 /*
- * Whether such a speaker has to wait for a former connection of theirs, whose
- * client has hung up.  It is told to leave, and does so at its next tick.
+ * Whether such a speaker has to wait for a former connection of theirs, which
+ * is broken.  It is told to leave, and does so at its next ticks.
  */
 ngx_uint_t ngx_http_spaces_zone_returns(ngx_http_spaces_zone_t *zone,
     ngx_str_t *id, ngx_str_t *speaker);

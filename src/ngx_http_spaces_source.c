@@ -43,6 +43,8 @@ ngx_int_t
 ngx_http_spaces_ingest_feed(ngx_http_spaces_ingest_t *ingest, u_char *data,
     size_t len)
 {
+    ingest->heard = ngx_http_spaces_monotonic();
+
     if (spaces_demuxer_feed(&ingest->demuxer, data, len) != 0) {
         return ngx_http_spaces_ingest_refuse(ingest,
                                              NGX_HTTP_SPACES_INTERNAL,

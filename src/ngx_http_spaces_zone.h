@@ -83,8 +83,7 @@ typedef struct {
     ngx_atomic_t             drained;      /* the serial of one that has
                                               nothing left to put in */
     ngx_atomic_t             hung_up;      /* the serial of one whose client is
-                                              gone, though not all that it
-                                              sent was read; */
+                                              gone, as it seems; */
     ngx_atomic_t             wanted;       /* of one that is to leave for it */
     ngx_atomic_t             vacated;      /* the serial of one that is played
                                               out: the place may be another's */

@@ -470,6 +470,29 @@ subtest 'what came before is played before' => sub {
               'every packet, once, in order');
 };
 
+# what nobody has told of is known by its silence, long before a time-out
+
+subtest 'back, and the cable was pulled' => sub {
+    my $space = $s->create(record => true);
+    my $first = $s->begin_ingest($space);
+    my $began = time;
+    Test::Spaces::chunk($first, build(packets => [silence_of(50)],
+                                      no_eos => 1));
+    ok(until_ok(sub { $s->space($space->{id})->{state} eq 'live' }), 'live');
+    my (%codes, $res);
+    ok(until_ok(sub {
+        $res = $s->ingest($space, build(packets => [silence_of(10)]));
+        $codes{$res->code}++;
+        return $res->code != 409;
+    }), 'back');
+    is($res->code, 200, 'and to the end');
+    cmp_ok(time - $began, '>', 10, 'not before it was silent for long');
+    cmp_ok($codes{409}, '>', 0, 'it was taken until then');
+    is(Test::Spaces::read_all($first), '', 'the other is cut');
+    is_deeply([numbers($s->replay($space->{id}))], [1 .. 50, 1 .. 10],
+              'all is there');
+};
+
 subtest 'the answer knows what was changed meanwhile' => sub {
     my $space = $s->create(record => true);
     my $guest = $s->invite($space, 'Bea');
