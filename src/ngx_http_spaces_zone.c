@@ -625,7 +625,9 @@ ngx_http_spaces_zone_known(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
 
     room = ngx_http_spaces_zone_lookup(zone, id);
 
-    if (room && room->state != NGX_HTTP_SPACES_ROOM_FAILED && !room->moved) {
+    if (room && room->state != NGX_HTTP_SPACES_ROOM_FAILED
+        && !room->moved && !room->saved)
+    {
         document.len = room->document_len;
         ngx_memcpy(data, room->document, document.len);
     }

@@ -272,6 +272,11 @@ subtest 'something else has the key of a Space' => sub {
     my $s = Test::Spaces->new(workers => 2)->start;
     my @spaces = map { recorded($s) } 1 .. 3;
     my ($bad, $gone, $other) = @spaces;
+
+    # so that no room knows of them any more
+    $s->stop_nginx;
+    $s->start_nginx;
+
     my $key = "spaces:space:{$bad->{id}}";
     $s->redis('DEL', $key, 'spaces:node:here',
               "spaces:space:{$gone->{id}}");
