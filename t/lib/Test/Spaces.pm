@@ -440,8 +440,10 @@ sub DESTROY {
     local $?;
     my ($nginx, $redis) = delete @$self{qw(nginx_pid redis_pid)};
     my @workers = $nginx ? $self->worker_pids($nginx) : ();
-    kill 'KILL', @{ $self->{children} // [] }, @workers,
-        grep { defined } $nginx, $redis;
+
+    # the master first, which would start another worker for each that is gone
+    kill 'KILL', grep { defined } $nginx, $redis, @workers,
+                      @{ $self->{children} // [] };
 }
 
 END { undef @alive }
