@@ -465,8 +465,7 @@ ngx_http_spaces_header_recording(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    recorded = (ctx->space->state == NGX_HTTP_SPACES_ENDED)
-               ? ctx->space->record != 0 : ngx_http_spaces_is_recorded(ctx);
+    recorded = ngx_http_spaces_is_recorded(ctx);
 
     if (ctx->recorded) {
         ctx->recorded->value = recorded ? on : off;

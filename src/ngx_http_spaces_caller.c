@@ -260,8 +260,11 @@ ngx_http_spaces_own_token(ngx_http_spaces_ctx_t *ctx)
 ngx_uint_t
 ngx_http_spaces_is_recorded(ngx_http_spaces_ctx_t *ctx)
 {
-    return ctx->in_room ? ctx->room.recording == NGX_HTTP_SPACES_RECORDING
-                        : ctx->space->record != 0;
+    /* a room that is kept for a moment says no more than the Space */
+
+    return ctx->in_room && ctx->space->state != NGX_HTTP_SPACES_ENDED
+           ? ctx->room.recording == NGX_HTTP_SPACES_RECORDING
+           : ctx->space->record != 0;
 }
 
 

@@ -47,7 +47,7 @@ struct ngx_http_spaces_ingest_s {
     int64_t                         pts;       /* of packets that have none */
     uint64_t                        hurried;   /* samples, at the end */
     int64_t                         slowed;    /* ms, monotonic: when last */
-    int64_t                         heard;     /* likewise, when bytes came */
+    int64_t                         heard;     /* likewise, a packet came */
     ngx_atomic_uint_t               change;    /* of the Space, when they were
                                                   let in */
 
@@ -115,9 +115,6 @@ ngx_int_t ngx_http_spaces_ingest_no_space(ngx_http_request_t *r);
 ngx_int_t ngx_http_spaces_ingest_bad(ngx_http_request_t *r,
     ngx_http_spaces_problem_e problem, const char *detail);
 
-/* likewise to what is no container that can be read */
-ngx_int_t ngx_http_spaces_ingest_unknown(ngx_http_request_t *r);
-
 /* the answer to who is to come back when nginx has restarted */
 ngx_int_t ngx_http_spaces_ingest_later(ngx_http_spaces_ingest_t *ingest);
 
@@ -135,7 +132,14 @@ ngx_int_t ngx_http_spaces_ingest_feed(ngx_http_spaces_ingest_t *ingest,
 /* likewise of bytes that were taken in before */
 ngx_int_t ngx_http_spaces_ingest_pump(ngx_http_spaces_ingest_t *ingest);
 
-/* likewise a packet; if it is NGX_AGAIN it has not been taken */
+/*
+ * Takes in the first bytes, and puts nothing into the ring yet.  NGX_OK: the
+ * pump goes on with them; NGX_ABORT as of feeding.
+ */
+ngx_int_t ngx_http_spaces_ingest_peek(ngx_http_spaces_ingest_t *ingest,
+    u_char *data, size_t len);
+
+/* as feeding, a packet; if it is NGX_AGAIN it has not been taken */
 ngx_int_t ngx_http_spaces_ingest_packet(ngx_http_spaces_ingest_t *ingest,
     u_char *data, size_t len);
 

@@ -40,9 +40,15 @@ ngx_http_spaces_ingest_raw(ngx_http_request_t *r)
 
     b = r->header_in;
 
-    if (!spaces_demuxer_knows(b->pos, b->last - b->pos)) {
-        return ngx_http_spaces_ingest_unknown(r);
+    ingest->received = b->last - b->pos;
+
+    if (ngx_http_spaces_ingest_peek(ingest, b->pos, ingest->received)
+        != NGX_OK)
+    {
+        return ingest->answer;
     }
+
+    b->pos = b->last;
 
     rc = ngx_http_spaces_ingest_raw_hello(r);
 
@@ -61,7 +67,7 @@ ngx_http_spaces_ingest_raw(ngx_http_request_t *r)
 
     r->main->count++;
 
-    /* what came with the header is read first, and perhaps there is more */
+    /* what came with the header is played, and perhaps there is more */
 
     ngx_post_event(r->connection->read, &ngx_posted_events);
 
@@ -131,10 +137,8 @@ ngx_http_spaces_ingest_raw_hello(ngx_http_request_t *r)
 static void
 ngx_http_spaces_ingest_read_raw(ngx_http_request_t *r)
 {
-    size_t                     size;
     ssize_t                    n;
     ngx_int_t                  rc;
-    ngx_buf_t                 *b;
     ngx_connection_t          *c;
     ngx_http_spaces_ctx_t     *ctx;
     ngx_http_spaces_ingest_t  *ingest;
@@ -162,17 +166,6 @@ ngx_http_spaces_ingest_read_raw(ngx_http_request_t *r)
     for ( ;; ) {
 
         rc = ngx_http_spaces_ingest_pump(ingest);
-
-        b = r->header_in;
-
-        if (rc == NGX_OK && b->pos < b->last) {
-            size = b->last - b->pos;
-            ingest->received += size;
-
-            rc = ngx_http_spaces_ingest_feed(ingest, b->pos, size);
-
-            b->pos = b->last;
-        }
 
         if (rc == NGX_AGAIN) {
 

@@ -10,9 +10,15 @@
 /* how long it may be taken for true what a room knows of a token, ms */
 #define NGX_HTTP_SPACES_TOKEN_KNOWN  60000
 
+#define ngx_http_spaces_is_connected(speaker)                                 \
+    ((speaker)->source && ngx_http_spaces_alive((speaker)->source))
+
 
 static ngx_int_t ngx_http_spaces_room_place(ngx_http_spaces_room_t *room,
     ngx_http_spaces_entrant_t *entrant, ngx_uint_t *place);
+static ngx_http_spaces_speaker_t *ngx_http_spaces_zone_speaker(
+    ngx_http_spaces_zone_t *zone, ngx_str_t *id, ngx_str_t *speaker_id,
+    ngx_http_spaces_room_t **room);
 static ngx_http_spaces_speaker_t *ngx_http_spaces_room_speaker(
     ngx_http_spaces_room_t *room, ngx_str_t *id);
 static void ngx_http_spaces_room_take(ngx_http_spaces_room_t *room,
@@ -75,9 +81,7 @@ ngx_http_spaces_room_place(ngx_http_spaces_room_t *room,
 
     if (speaker) {
 
-        if (speaker->removed
-            || (speaker->source && ngx_http_spaces_alive(speaker->source)))
-        {
+        if (speaker->removed || ngx_http_spaces_is_connected(speaker)) {
             return NGX_BUSY;
         }
 
@@ -109,6 +113,18 @@ ngx_http_spaces_room_place(ngx_http_spaces_room_t *room,
     }
 
     return left;
+}
+
+
+/* under the zone's lock: who has that id, and the room; NULL if there is none */
+
+static ngx_http_spaces_speaker_t *
+ngx_http_spaces_zone_speaker(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
+    ngx_str_t *speaker_id, ngx_http_spaces_room_t **room)
+{
+    *room = ngx_http_spaces_zone_lookup(zone, id);
+
+    return *room ? ngx_http_spaces_room_speaker(*room, speaker_id) : NULL;
 }
 
 
@@ -230,18 +246,10 @@ ngx_http_spaces_zone_speaks(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
     ngx_http_spaces_room_t     *room;
     ngx_http_spaces_speaker_t  *speaker;
 
-    speaks = 0;
-
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    room = ngx_http_spaces_zone_lookup(zone, id);
-
-    if (room) {
-        speaker = ngx_http_spaces_room_speaker(room, speaker_id);
-
-        speaks = speaker && speaker->source
-                 && ngx_http_spaces_alive(speaker->source);
-    }
+    speaker = ngx_http_spaces_zone_speaker(zone, id, speaker_id, &room);
+    speaks = speaker && ngx_http_spaces_is_connected(speaker);
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
@@ -259,12 +267,10 @@ ngx_http_spaces_zone_returns(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    room = ngx_http_spaces_zone_lookup(zone, id);
-    speaker = room ? ngx_http_spaces_room_speaker(room, speaker_id) : NULL;
+    speaker = ngx_http_spaces_zone_speaker(zone, id, speaker_id, &room);
 
-    returns = speaker && speaker->source
-              && speaker->hung_up == speaker->serial
-              && ngx_http_spaces_alive(speaker->source);
+    returns = speaker && ngx_http_spaces_is_connected(speaker)
+              && speaker->hung_up == speaker->serial;
 
     if (returns) {
         speaker->wanted = speaker->serial;
@@ -302,8 +308,7 @@ ngx_http_spaces_zone_token(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    room = ngx_http_spaces_zone_lookup(zone, id);
-    speaker = room ? ngx_http_spaces_room_speaker(room, &speaker_id) : NULL;
+    speaker = ngx_http_spaces_zone_speaker(zone, id, &speaker_id, &room);
 
     if (room && room->host_token_len == hash->len
         && ngx_memcmp(room->host_token, hash->data, hash->len) == 0)
@@ -337,8 +342,7 @@ ngx_http_spaces_zone_mute(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    room = ngx_http_spaces_zone_lookup(zone, id);
-    speaker = room ? ngx_http_spaces_room_speaker(room, speaker_id) : NULL;
+    speaker = ngx_http_spaces_zone_speaker(zone, id, speaker_id, &room);
 
     if (speaker) {
         speaker->muted = muted;
@@ -363,8 +367,7 @@ ngx_http_spaces_zone_remove(ngx_http_spaces_zone_t *zone, ngx_str_t *id,
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    room = ngx_http_spaces_zone_lookup(zone, id);
-    speaker = room ? ngx_http_spaces_room_speaker(room, speaker_id) : NULL;
+    speaker = ngx_http_spaces_zone_speaker(zone, id, speaker_id, &room);
 
     rc = NGX_DECLINED;
 

@@ -509,6 +509,14 @@ ngx_http_spaces_shares_add(ngx_http_request_t *r, ngx_str_t *hash,
     id.data = hash->data;
     id.len = NGX_HTTP_SPACES_TOKEN_ID;
 
+    (void) ngx_cpystrn((u_char *) name, id.data, sizeof(name));
+
+    /* a scan may find one twice */
+
+    if (json_object_get(shares->found, name)) {
+        return NGX_OK;
+    }
+
     /* made when it wasn't known yet when there would be a recording */
 
     ends = ctx->space->expires_at
@@ -529,15 +537,6 @@ ngx_http_spaces_shares_add(ngx_http_request_t *r, ngx_str_t *hash,
     }
 
     ngx_http_spaces_shares_span(share, token);
-
-    (void) ngx_cpystrn((u_char *) name, id.data, sizeof(name));
-
-    /* a scan may find one twice */
-
-    if (json_object_get(shares->found, name)) {
-        json_decref(share);
-        return NGX_OK;
-    }
 
     if (json_object_set_new(shares->found, name, share) != 0) {
         return NGX_ERROR;

@@ -18,6 +18,7 @@
 #define NGX_HTTP_SPACES_HURRY  (5 * SPACES_OPUS_RATE)
 
 
+static ngx_int_t ngx_http_spaces_ingest_next(ngx_http_spaces_ingest_t *ingest);
 static ngx_int_t ngx_http_spaces_ingest_refuse(
     ngx_http_spaces_ingest_t *ingest, ngx_http_spaces_problem_e problem,
     const char *detail);
@@ -43,8 +44,6 @@ ngx_int_t
 ngx_http_spaces_ingest_feed(ngx_http_spaces_ingest_t *ingest, u_char *data,
     size_t len)
 {
-    ingest->heard = ngx_http_spaces_monotonic();
-
     if (spaces_demuxer_feed(&ingest->demuxer, data, len) != 0) {
         return ngx_http_spaces_ingest_refuse(ingest,
                                              NGX_HTTP_SPACES_INTERNAL,
@@ -74,41 +73,66 @@ ngx_http_spaces_ingest_pump(ngx_http_spaces_ingest_t *ingest)
             }
         }
 
-        switch (spaces_demuxer_next(&ingest->demuxer, &ingest->packet)) {
+        rc = ngx_http_spaces_ingest_next(ingest);
 
-        case SPACES_READER_PACKET:
-            ingest->held = 1;
-            break;
-
-        case SPACES_READER_AGAIN:
-            ngx_http_spaces_ingest_complain(ingest);
-            return NGX_OK;
-
-        case SPACES_READER_UNKNOWN:
-            ingest->answer = ngx_http_spaces_ingest_unknown(ingest->request);
-            return NGX_ABORT;
-
-        case SPACES_READER_NOT_OPUS:
-            return ngx_http_spaces_ingest_refuse(ingest,
-                       NGX_HTTP_SPACES_NOT_OPUS,
-                       "no stream in it is Opus; encode with "
-                       "\"-c:a libopus\"");
-
-        case SPACES_READER_UNSUPPORTED:
-            return ngx_http_spaces_ingest_refuse(ingest,
-                       NGX_HTTP_SPACES_NOT_OPUS,
-                       "only mono and stereo of channel mapping family 0 are "
-                       "taken");
-
-        case SPACES_READER_BROKEN:
-            return ngx_http_spaces_ingest_refuse(ingest,
-                       NGX_HTTP_SPACES_BAD_AUDIO,
-                       "the headers of the stream are broken");
-
-        default: /* SPACES_READER_NO_MEMORY */
-            return ngx_http_spaces_ingest_refuse(ingest,
-                       NGX_HTTP_SPACES_INTERNAL, "out of memory");
+        if (rc != NGX_OK) {
+            return rc == NGX_DECLINED ? NGX_OK : rc;
         }
+    }
+}
+
+
+ngx_int_t
+ngx_http_spaces_ingest_peek(ngx_http_spaces_ingest_t *ingest, u_char *data,
+    size_t len)
+{
+    if (spaces_demuxer_feed(&ingest->demuxer, data, len) != 0) {
+        return ngx_http_spaces_ingest_refuse(ingest,
+                                             NGX_HTTP_SPACES_INTERNAL,
+                                             "out of memory");
+    }
+
+    return ngx_http_spaces_ingest_next(ingest) == NGX_ABORT ? NGX_ABORT
+                                                            : NGX_OK;
+}
+
+
+/* a packet is held; or NGX_DECLINED: it is not there yet; or NGX_ABORT */
+
+static ngx_int_t
+ngx_http_spaces_ingest_next(ngx_http_spaces_ingest_t *ingest)
+{
+    switch (spaces_demuxer_next(&ingest->demuxer, &ingest->packet)) {
+
+    case SPACES_READER_PACKET:
+        ingest->held = 1;
+        return NGX_OK;
+
+    case SPACES_READER_AGAIN:
+        ngx_http_spaces_ingest_complain(ingest);
+        return NGX_DECLINED;
+
+    case SPACES_READER_UNKNOWN:
+        return ngx_http_spaces_ingest_refuse(ingest, NGX_HTTP_SPACES_NOT_OPUS,
+                   "the first bytes are neither those of Ogg nor of WebM; "
+                   "encode with \"-c:a libopus -f ogg\"");
+
+    case SPACES_READER_NOT_OPUS:
+        return ngx_http_spaces_ingest_refuse(ingest, NGX_HTTP_SPACES_NOT_OPUS,
+                   "no stream in it is Opus; encode with \"-c:a libopus\"");
+
+    case SPACES_READER_UNSUPPORTED:
+        return ngx_http_spaces_ingest_refuse(ingest, NGX_HTTP_SPACES_NOT_OPUS,
+                   "only mono and stereo of channel mapping family 0 are "
+                   "taken");
+
+    case SPACES_READER_BROKEN:
+        return ngx_http_spaces_ingest_refuse(ingest, NGX_HTTP_SPACES_BAD_AUDIO,
+                   "the headers of the stream are broken");
+
+    default: /* SPACES_READER_NO_MEMORY */
+        return ngx_http_spaces_ingest_refuse(ingest, NGX_HTTP_SPACES_INTERNAL,
+                                             "out of memory");
     }
 }
 
@@ -120,16 +144,6 @@ ngx_http_spaces_ingest_refuse(ngx_http_spaces_ingest_t *ingest,
     ingest->answer = ngx_http_spaces_ingest_bad(ingest->request, problem,
                                                 detail);
     return NGX_ABORT;
-}
-
-
-ngx_int_t
-ngx_http_spaces_ingest_unknown(ngx_http_request_t *r)
-{
-    return ngx_http_spaces_ingest_bad(r, NGX_HTTP_SPACES_NOT_OPUS,
-                                      "the first bytes are neither those of "
-                                      "Ogg nor of WebM; encode with "
-                                      "\"-c:a libopus -f ogg\"");
 }
 
 
@@ -203,6 +217,8 @@ ngx_http_spaces_ingest_write(ngx_http_spaces_ingest_t *ingest)
     ring = ingest->speaker->ring;
     ahead = (uint64_t) NGX_HTTP_SPACES_AHEAD * (SPACES_OPUS_RATE / 1000);
     now = ngx_http_spaces_monotonic();
+
+    ingest->heard = now;
 
     if (ingest->packet.len + sizeof(spaces_packet_t) > ring->size) {
 

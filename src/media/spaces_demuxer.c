@@ -34,22 +34,6 @@ spaces_demuxer_free(spaces_demuxer_t *demuxer)
 
 
 int
-spaces_demuxer_knows(const uint8_t *data, size_t len)
-{
-    static const uint8_t  ogg[] = { 'O', 'g', 'g', 'S' };
-    static const uint8_t  webm[] = { SPACES_DEMUXER_EBML, 0x45, 0xdf, 0xa3 };
-
-    if (len == 0) {
-        return 1;
-    }
-
-    len = len < 4 ? len : 4;
-
-    return memcmp(data, ogg, len) == 0 || memcmp(data, webm, len) == 0;
-}
-
-
-int
 spaces_demuxer_feed(spaces_demuxer_t *demuxer, const uint8_t *data, size_t len)
 {
     if (!demuxer->known && len) {

@@ -28,9 +28,6 @@ int spaces_demuxer_init(spaces_demuxer_t *demuxer);
 
 void spaces_demuxer_free(spaces_demuxer_t *demuxer);
 
-/* whether a stream may begin with these bytes: 1, or 0 if it can't be read */
-int spaces_demuxer_knows(const uint8_t *data, size_t len);
-
 /* both as of the readers */
 int spaces_demuxer_feed(spaces_demuxer_t *demuxer, const uint8_t *data,
     size_t len);

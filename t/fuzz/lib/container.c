@@ -64,13 +64,6 @@ container_read(container_t *container, const uint8_t *data, size_t len,
         }
     }
 
-    /* what is refused by its first bytes is never read */
-
-    must(spaces_demuxer_knows(data, 0));
-    must(spaces_demuxer_knows(data, len)
-         || container->status == SPACES_READER_UNKNOWN
-         || (container->status == SPACES_READER_AGAIN && container->n == 0));
-
     container->head = *spaces_demuxer_head(demuxer);
     container->damage = *spaces_demuxer_damage(demuxer);
 
