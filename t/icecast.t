@@ -12,7 +12,7 @@ use MIME::Base64 qw(encode_base64);
 use Mojo::JSON qw(true);
 use Test::More;
 use Test::Spaces;
-use Test::Spaces::Ogg qw(build numbers silence_of);
+use Test::Spaces::Ogg qw(build numbers page silence_of);
 use Time::HiRes qw(sleep);
 
 my $s = Test::Spaces->new(workers => 4)->start;
@@ -124,6 +124,12 @@ subtest 'refusals' => sub {
     like($ask->(basic($space), 'noise ' x 100, $_),
          qr/^HTTP\/1.1 415 .*not-opus/s, 'noise with the head: 415 at once')
         for 0, 1;
+    like($ask->(basic($space), page(packets => ["\x01vorbis" . "\0" x 23],
+                                    flags => 2, serial => 1, sequence => 0)
+                               . page(packets => ['x'], serial => 1,
+                                      sequence => 1)),
+         qr/^HTTP\/1.1 415 .*no stream in it is Opus/s,
+         'so is Ogg without Opus');
     like($s->error_log,
          qr/a source of space $space->{id} is refused: the first bytes are/,
          'and a line in the log');
